@@ -1,0 +1,265 @@
+import * as z from 'zod/mini'
+
+/**
+ * The shapes on the wire, version 1. Client and service check with the same schemas.
+ * Field names are those of the inputs in action.yml.
+ */
+
+const sha256 = z.string().check(z.regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hex digits'))
+
+/** A commit by its full name. */
+export const CommitId = z.string().check(z.regex(/^[0-9a-f]{40}$/, 'must be 40 lower-case hex digits'))
+
+/** `owner/name`, as GitHub allows it. */
+export const RepositoryName = z
+  .string()
+  .check(z.regex(/^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/, 'must be owner/name'))
+
+/** A path inside a tree: relative, no `..`, no empty part. */
+export const TreePath = z
+  .string()
+  .check(
+    z.maxLength(4096),
+    z.regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))(?!.*\/\/)[^\0\\]+$/, 'must be a path inside the repository'),
+  )
+
+export const NetworkClass = z.enum(['none', 'internet', 'open'])
+
+/** What the client has of a commit that the service could not fetch itself; trusted only as far as the object ids prove it. */
+export const UploadedBundle = z.object({
+  digest: sha256,
+  /** The raw commit object, base64. Its sha1 must be the commit's name. */
+  'commit-object': z.string().check(z.maxLength(1_000_000)),
+  /** Submodules of the tree: they carry no bytes but count in its object id. */
+  gitlinks: z.array(z.object({ path: TreePath, id: CommitId })).check(z.maxLength(10_000)),
+})
+export type UploadedBundle = z.infer<typeof UploadedBundle>
+
+/** How the interpreter is named, by the inputs of action.yml. */
+export const InterpreterRequest = z.object({
+  /** `auto`, or the path of an environment file in the repository. */
+  interpreter: z._default(z.string().check(z.minLength(1), z.maxLength(4096)), 'auto'),
+  'python-version': z.optional(z.string().check(z.regex(/^3\.\d{1,2}$/, 'must look like 3.11'))),
+  'base-image': z.optional(z.string().check(z.regex(/^[a-z0-9][a-zA-Z0-9._/:@-]{0,255}$/, 'must be an image name'))),
+})
+export type InterpreterRequest = z.infer<typeof InterpreterRequest>
+
+/** Code at a commit. */
+export const CodeRequest = z.object({
+  deployment: z._default(z.literal('git_repo', 'only git_repo is known'), 'git_repo'),
+  repository: RepositoryName,
+  commit: CommitId,
+  /** Names the pull request whose head or merge commit this is. */
+  'pull-request': z.optional(z.int().check(z.minimum(1))),
+  bundle: z.optional(UploadedBundle),
+  /** Environment files that are not in the commit, uploaded as blobs. */
+  'environment-files': z.optional(z.record(TreePath, sha256)),
+})
+export type CodeRequest = z.infer<typeof CodeRequest>
+
+/** `POST /v1/runs` */
+export const RunRequest = z.object({
+  ...CodeRequest.shape,
+  ...InterpreterRequest.shape,
+  'path-to-source': z.optional(TreePath),
+  /** One of command, args and function. */
+  command: z.optional(z.string().check(z.minLength(1), z.maxLength(100_000))),
+  args: z.optional(z.array(z.string()).check(z.minLength(1), z.maxLength(10_000))),
+  function: z.optional(
+    z
+      .string()
+      .check(
+        z.regex(
+          /^[A-Za-z_][\w]*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$/,
+          'must be package.module:function',
+        ),
+      ),
+  ),
+  /** A JSON list is positional arguments, a JSON object keyword arguments. */
+  'function-args': z.optional(z.union([z.array(z.json()), z.record(z.string(), z.json())])),
+  env: z._default(z.record(z.string().check(z.regex(/^[A-Za-z_]\w*$/, 'must be a variable name')), z.string()), {}),
+  'working-directory': z.optional(TreePath),
+  /** How many CPUs, fractions allowed. */
+  cpus: z.optional(z.number().check(z.positive(), z.maximum(1024))),
+  /** Bytes. */
+  memory: z.optional(z.int().check(z.minimum(16 * 1024 * 1024))),
+  /** Milliseconds that the user's process may take. */
+  timeout: z.optional(z.int().check(z.minimum(1))),
+  network: z.optional(NetworkClass),
+  /** Modules that a standby imports beforehand. */
+  preload: z._default(z.array(z.string().check(z.regex(/^[A-Za-z_]\w*(?:\.\w+)*$/, 'must be a module name'))), []),
+})
+export type RunRequest = z.infer<typeof RunRequest>
+
+/** `POST /v1/builds`: prebuild without a run. */
+export const BuildRequest = z.object({ ...CodeRequest.shape, ...InterpreterRequest.shape })
+export type BuildRequest = z.infer<typeof BuildRequest>
+
+/** `POST /v1/tokens` */
+export const TokenRequest = z.object({
+  /** A static token of the service. */
+  token: z.string().check(z.minLength(1), z.maxLength(10_000)),
+  repository: RepositoryName,
+  /** GitHub's id of the workflow run, for the account of who ran what. */
+  'workflow-run': z.optional(z.string().check(z.maxLength(100))),
+})
+export type TokenRequest = z.infer<typeof TokenRequest>
+
+export const TokenResponse = z.object({ token: z.string(), expires: z.string() })
+export type TokenResponse = z.infer<typeof TokenResponse>
+
+/** `POST /v1/bundles/missing` */
+export const MissingRequest = z.object({
+  ...CodeRequest.shape,
+  /** Digests of environment files that are not in the commit. */
+  blobs: z._default(z.array(sha256).check(z.maxLength(1000)), []),
+})
+export type MissingRequest = z.infer<typeof MissingRequest>
+
+export const MissingResponse = z.object({
+  /** Whether the service lacks the commit's bundle and can't fetch it. */
+  bundle: z.boolean(),
+  /** Why, where it does. */
+  reason: z.optional(z.string()),
+  /** Which of the blobs it lacks. Upload each by `PUT /v1/blobs/:digest`. */
+  blobs: z.array(sha256),
+})
+export type MissingResponse = z.infer<typeof MissingResponse>
+
+export const Verdict = z.enum(['hit', 'partial', 'joined', 'miss'])
+export type Verdict = z.infer<typeof Verdict>
+export const RunState = z.enum(['queued', 'building', 'starting', 'running', 'finished'])
+export type RunState = z.infer<typeof RunState>
+export const Outcome = z.enum(['ok', 'failed', 'error', 'timeout', 'oom', 'disk-limit', 'cancelled', 'lost'])
+export type Outcome = z.infer<typeof Outcome>
+export const BuildState = z.enum(['queued', 'building', 'finished', 'failed'])
+export type BuildState = z.infer<typeof BuildState>
+
+/** One package of a lock diff, and why it is new. */
+export const PackageChange = z.object({
+  name: z.string(),
+  /** Absent where the package is new. */
+  before: z.optional(z.string()),
+  /** Absent where the package is gone. */
+  after: z.optional(z.string()),
+  why: z.string(),
+})
+export type PackageChange = z.infer<typeof PackageChange>
+
+/** The account of what was reused and why. */
+export const CacheAccount = z.object({
+  verdict: Verdict,
+  /** One sentence. */
+  reason: z.string(),
+  packages: z.array(PackageChange),
+  /** Packages whose fragments had to be made. */
+  'packages-new': z.int(),
+  'bytes-reused': z.int(),
+  'bytes-transferred': z.int(),
+  /** Digest of the image's manifest. */
+  image: z.string(),
+  /** When the lock was resolved (RFC 3339), and which requirements were left open to more than one version. */
+  resolved: z.string(),
+  unpinned: z.array(z.string()),
+})
+export type CacheAccount = z.infer<typeof CacheAccount>
+
+const stamped = { seq: z.int(), time: z.string() }
+/** Everything that happens to a build or a run, in order. */
+export const Event = z.discriminatedUnion('kind', [
+  z.object({
+    ...stamped,
+    kind: z.literal('log'),
+    stream: z.enum(['stdout', 'stderr']),
+    /** Where it is text; else base64. */
+    text: z.optional(z.string()),
+    base64: z.optional(z.string()),
+  }),
+  z.object({
+    ...stamped,
+    kind: z.literal('stage'),
+    name: z.string(),
+    seconds: z.number(),
+    'bytes-reused': z.optional(z.int()),
+    'bytes-transferred': z.optional(z.int()),
+    detail: z.optional(z.string()),
+  }),
+  z.object({ ...stamped, kind: z.literal('cache'), ...CacheAccount.shape }),
+  z.object({
+    ...stamped,
+    kind: z.literal('state'),
+    state: z.union([RunState, BuildState]),
+    outcome: z.optional(Outcome),
+    'exit-code': z.optional(z.int()),
+    /** Runs that wait before this one, where it is queued. */
+    ahead: z.optional(z.int()),
+    /** Why, where it ended badly: what is at fault and the fix. */
+    message: z.optional(z.string()),
+    hint: z.optional(z.string()),
+  }),
+  z.object({ ...stamped, kind: z.literal('progress'), what: z.string(), done: z.int(), total: z.int() }),
+  z.object({ ...stamped, kind: z.literal('result'), value: z.json() }),
+  z.object({ ...stamped, kind: z.literal('gap'), bytes: z.int(), stream: z.optional(z.string()) }),
+  z.object({ ...stamped, kind: z.literal('note'), text: z.string() }),
+])
+export type Event = z.infer<typeof Event>
+/** An event before it has a place in its stream. */
+export type NewEvent = Event extends infer E
+  ? E extends Event
+    ? Omit<E, 'seq' | 'time'> & { time?: string }
+    : never
+  : never
+
+/**
+ * One line of `GET …/events` (NDJSON). A run's stream holds the events of the build that it waits for first, each with
+ * `of: 'bld_…'`; `cursor` is what `?after=` resumes behind. A heartbeat is a line of its own.
+ */
+export const StreamLine = z.union([
+  z.object({ cursor: z.string(), of: z.string(), event: Event }),
+  z.object({ heartbeat: z.string() }),
+  z.object({ end: z.literal(true) }),
+  z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string() }) }),
+])
+export type StreamLine = z.infer<typeof StreamLine>
+
+/** `GET /v1/runs/:id` */
+export const Run = z.object({
+  id: z.string(),
+  repository: z.string(),
+  commit: z.string(),
+  state: RunState,
+  outcome: z.optional(Outcome),
+  'exit-code': z.optional(z.int()),
+  /** Why, where it ended badly. */
+  message: z.optional(z.string()),
+  hint: z.optional(z.string()),
+  cache: z.optional(Verdict),
+  image: z.optional(z.string()),
+  build: z.optional(z.string()),
+  'seconds-to-start': z.optional(z.number()),
+  created: z.string(),
+  started: z.optional(z.string()),
+  finished: z.optional(z.string()),
+})
+export type Run = z.infer<typeof Run>
+
+/** `201` of `POST /v1/runs`; `cache` is absent while it is not known yet. */
+export const RunCreated = z.object({ id: z.string(), cache: z.optional(Verdict) })
+export type RunCreated = z.infer<typeof RunCreated>
+
+/** `GET /v1/builds/:id` */
+export const Build = z.object({
+  id: z.string(),
+  state: BuildState,
+  message: z.optional(z.string()),
+  hint: z.optional(z.string()),
+  cache: z.optional(CacheAccount),
+  image: z.optional(z.string()),
+  created: z.string(),
+  finished: z.optional(z.string()),
+})
+export type Build = z.infer<typeof Build>
+
+/** Every refusal. The message names the field, file or line at fault; the hint is the fix. */
+export const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string() }) })
+export type ErrorBody = z.infer<typeof ErrorBody>

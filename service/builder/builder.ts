@@ -1,0 +1,88 @@
+import type { Readable } from 'node:stream'
+import type { BaseImage } from '../image/base.ts'
+import type { Fragment } from '../image/fragment.ts'
+import type { Artifact, Lock } from '../interpreter/lock.ts'
+import type { Probe } from '../interpreter/probe.ts'
+import type { InterpreterSpec } from '../interpreter/spec.ts'
+
+/** Called with each piece of a builder's own output, as it comes. */
+export type Report = (line: string) => void
+
+/** What every step of a builder may be given. */
+export interface StepOptions {
+  signal: AbortSignal
+  /** Lines for the build's log. */
+  report: Report
+}
+
+/** One artifact's source files, to be compiled in the base that will run them. */
+export interface CompileRequest {
+  /** Echoed in the result. */
+  key: string
+  files: Fragment
+}
+
+/** The byte code of one artifact, as a tar of regular files whose names are paths below `/` (`opt/env/…/x.cpython-311.pyc`). */
+export interface Compiled {
+  key: string
+  /** In the order of their paths; the same bytes for the same source and compiler. */
+  files: { path: string; content: Buffer }[]
+  /** Sources that do not compile (some packages ship such files); said, never fatal. */
+  skipped: string[]
+}
+
+/** An sdist to be built. */
+export interface BuildRequest {
+  artifact: Artifact
+  /** Its verified bytes on this machine. */
+  file: string
+}
+
+/** Work in containers that hold no credential: the only place where code chosen by a user runs before a run. */
+export interface Builder {
+  /** Asks a base image's Python about itself. */
+  probe(base: BaseImage, options: StepOptions): Promise<Probe>
+  /**
+   * Turns a spec into a lock for one probe.
+   * @throws {ResolutionFailed} with the resolver's own explanation, in full
+   */
+  resolve(spec: InterpreterSpec, probe: Probe, options: StepOptions): Promise<Lock>
+  /** Compiles in the base without network, one artifact a process. Yields each as it is ready, in any order. */
+  compile(base: BaseImage, requests: CompileRequest[], options: StepOptions): AsyncIterable<Compiled>
+  /**
+   * Builds a wheel in the base (PEP 517). The result is hostile input like any wheel.
+   * @throws {BuildFailed} with the end of the backend's log
+   */
+  buildWheel(
+    base: BaseImage,
+    probe: Probe,
+    request: BuildRequest,
+    options: StepOptions,
+  ): Promise<{ filename: string; bytes: Readable }>
+}
+
+/** Requirements that cannot be had together, or a file that is not well formed. */
+export class ResolutionFailed extends Error {
+  override name = 'ResolutionFailed'
+  /** The file at fault, inside the code tree. */
+  readonly file: string
+  /** Its line, from 1, where known. */
+  readonly line: number | undefined
+  readonly hint: string
+  constructor(file: string, line: number | undefined, message: string, hint: string) {
+    super(line === undefined ? `${file}: ${message}` : `${file}:${line}: ${message}`)
+    this.file = file
+    this.line = line
+    this.hint = hint
+  }
+}
+
+/** A build backend did not make a wheel. */
+export class BuildFailed extends Error {
+  override name = 'BuildFailed'
+  readonly hint: string
+  constructor(message: string, hint: string) {
+    super(message)
+    this.hint = hint
+  }
+}

@@ -1,0 +1,41 @@
+import type { Digest } from '../blobs/blobs.ts'
+
+/** One file or link of a fragment. Folders are not listed: every layer writes the parents of what it holds. */
+export interface FragmentEntry {
+  /** Below `/`, without a leading slash, `/` between parts: `opt/env/lib/python3.11/site-packages/six.py`. */
+  path: string
+  mode: number
+  /** Bytes, uncompressed. */
+  size: number
+  /** Hex sha256 of the content; of the target where it is a link. */
+  sha256: string
+  /** The target, where this is a symbolic link. */
+  link?: string
+  /** Where its gzip members (header, payload, padding) begin and end in the fragment's bytes. */
+  start: number
+  end: number
+}
+
+/**
+ * The gzip members of one artifact's files, or of its byte code, without a tar end. Kept once as a blob; this is
+ * its manifest. Any run of whole entries, with the members of their parent folders and a tar end, is a layer.
+ */
+export interface Fragment {
+  digest: Digest
+  /** Bytes, compressed. */
+  size: number
+  /** Bytes of tar that it inflates to. */
+  tarSize: number
+  /** In the order of their bytes. */
+  entries: FragmentEntry[]
+}
+
+/** An artifact as the planner sees it. */
+export interface PlannedArtifact {
+  /** Normalised (PEP 503). */
+  name: string
+  version: string
+  files: Fragment
+  /** Absent where the artifact has no Python source. */
+  bytecode?: Fragment
+}

@@ -1,0 +1,36 @@
+import type { Digest } from '../blobs/blobs.ts'
+
+/** What a package is installed from. */
+export type ArtifactKind = 'wheel' | 'sdist' | 'archive' | 'vcs' | 'directory'
+
+/** One package of a lock, chosen for one probe. */
+export interface Artifact {
+  /** Normalised (PEP 503). */
+  name: string
+  version: string
+  kind: ArtifactKind
+  /** Where its bytes are; `https:` always, but for a configured index. Absent for a path inside the code. */
+  url?: string
+  /** Inside the code tree, relative; for local wheels, archives and directories. */
+  path?: string
+  /** The file's name: wheels say their tags in it. */
+  filename: string
+  /** Hex. Absent where the lock has none: it is hashed at its first fetch. */
+  sha256?: string
+  /** Bytes, where the lock says it. */
+  size?: number
+}
+
+/** The resolved, exact artifact list for one probe: a pylock.toml (PEP 751) and what of it this probe installs. */
+export interface Lock {
+  /** sha256 of `text`. */
+  digest: Digest
+  /** pylock.toml */
+  text: string
+  /** In normalised-name order. */
+  artifacts: Artifact[]
+  /** Names of requirements that the user's file left open to more than one version. */
+  unpinned: string[]
+  /** Milliseconds since 1970. */
+  resolvedAt: number
+}

@@ -1,0 +1,20 @@
+/** What a base image's Python says of itself; made once a base digest by `builder/python/probe.py`. */
+export interface Probe {
+  /** PEP 508 marker environment, as `packaging.markers.default_environment()` names its keys. */
+  markers: Record<string, string>
+  /** Wheel tags, best first: `cp311-cp311-manylinux_2_36_x86_64`. */
+  tags: string[]
+  /** `3.11.2` */
+  version: string
+  /** `sys.base_prefix` */
+  basePrefix: string
+  /** The real path of the interpreter: `/usr/bin/python3.11`. */
+  executable: string
+  /** `sys.implementation.cache_tag`: `cpython-311`. */
+  cacheTag: string
+  libc: { name: 'glibc' | 'musl'; version: string }
+  /** `x86_64` */
+  machine: string
+  /** uid:gid that the image's processes run as. */
+  user: string
+}
