@@ -191,6 +191,8 @@ export const Event = z.discriminatedUnion('kind', [
     state: z.union([RunState, BuildState]),
     outcome: z.optional(Outcome),
     'exit-code': z.optional(z.int()),
+    /** The build that a run waits for. Its events come before the run's next one. */
+    build: z.optional(z.string()),
     /** Runs that wait before this one, where it is queued. */
     ahead: z.optional(z.int()),
     /** Why, where it ended badly: what is at fault and the fix. */
