@@ -36,6 +36,10 @@ export interface PlannedArtifact {
   name: string
   version: string
   files: Fragment
+  /** Blob: `files` as JSON. The layout refers to it, so that a delta can be planned once the artifact is gone. */
+  filesManifest: Digest
   /** Absent where the artifact has no Python source. */
   bytecode?: Fragment
+  /** Blob: `bytecode` as JSON. */
+  bytecodeManifest?: Digest
 }
