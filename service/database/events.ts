@@ -1,0 +1,41 @@
+import type { Kysely } from 'kysely'
+import type { EventRow, EventsDatabase } from './schema.ts'
+
+type Db = Kysely<EventsDatabase>
+
+/** Rows a statement; SQLite takes 32,766 parameters. */
+const CHUNK = 100
+
+/** Stores events whose `seq` goes on from the last one of their stream. Only the event writer calls this. */
+export async function append(db: Db, rows: readonly EventRow[]): Promise<void> {
+  for (let at = 0; at < rows.length; at += CHUNK) {
+    await db
+      .insertInto('events')
+      .values(rows.slice(at, at + CHUNK))
+      .execute()
+  }
+}
+
+/** Events of a stream behind `after`, in order, `limit` at most. */
+export async function readEvents(db: Db, stream: string, after: number, limit: number): Promise<EventRow[]> {
+  return await db
+    .selectFrom('events')
+    .selectAll()
+    .where('stream', '=', stream)
+    .where('seq', '>', after)
+    .orderBy('seq')
+    .limit(limit)
+    .execute()
+}
+
+/** The number of a stream's last event; 0 where it has none. */
+export async function lastSeq(db: Db, stream: string): Promise<number> {
+  const last = await db
+    .selectFrom('events')
+    .select('seq')
+    .where('stream', '=', stream)
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return last?.seq ?? 0
+}

@@ -1,0 +1,131 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { DatabaseSync } from 'node:sqlite'
+import { type CompiledQuery, type DatabaseConnection, Kysely, type QueryResult } from 'kysely'
+import type { Topic, Unit } from './database.ts'
+import type { StateDatabase } from './schema.ts'
+import { SqliteConnection, sqliteDialect } from './sqlite-driver.ts'
+
+/** Units a commit: bounds how long the first one waits for the others. */
+const MOST_UNITS = 256
+
+interface Waiting {
+  run(): Promise<void>
+  /** What it notified. */
+  topics: Set<Topic>
+  resolve(): void
+  reject(error: unknown): void
+}
+
+/** The one writer of a database: units that wait at the same time share a transaction and its synchronous commit. */
+export class GroupCommit {
+  readonly #db: DatabaseSync
+  readonly #connection: SqliteConnection
+  readonly #notify: (topic: Topic) => void
+  /** Set while the code of a unit runs. */
+  readonly #inUnit = new AsyncLocalStorage<true>()
+  #waiting: Waiting[] = []
+  #draining: Promise<void> | undefined
+  #closed = false
+
+  constructor(db: DatabaseSync, notify: (topic: Topic) => void) {
+    this.#db = db
+    this.#connection = new SqliteConnection(db)
+    this.#notify = notify
+  }
+
+  async write<T>(unit: (unit: Unit) => Promise<T>): Promise<T> {
+    if (this.#closed) throw new Error('the database is closed')
+    if (this.#inUnit.getStore()) throw new Error('a unit must not wait for another unit: it would wait for itself')
+    return await new Promise<T>((resolve, reject) => {
+      const topics = new Set<Topic>()
+      let result: T
+      this.#waiting.push({
+        topics,
+        run: async () => {
+          result = await this.#inUnit.run(true, () => this.#runUnit(unit, topics))
+        },
+        resolve: () => resolve(result),
+        reject,
+      })
+      this.#draining ??= this.#drain()
+    })
+  }
+
+  /** Resolves when all that was given is committed or rejected. Nothing is taken any more. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#draining
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      // One turn of the event loop: what has arrived by then shares the commit.
+      await new Promise((resolve) => setImmediate(resolve))
+      await this.#commit(this.#waiting.splice(0, MOST_UNITS))
+    }
+    this.#draining = undefined
+  }
+
+  async #commit(batch: Waiting[]): Promise<void> {
+    const done: Waiting[] = []
+    try {
+      this.#db.exec('BEGIN IMMEDIATE')
+      for (const waiting of batch) if (await this.#savepoint(waiting)) done.push(waiting)
+      this.#db.exec('COMMIT')
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      // Those that were rejected before stay so: a promise settles once.
+      for (const waiting of batch) waiting.reject(error)
+      return
+    }
+    for (const { resolve } of done) resolve()
+    for (const topic of new Set(done.flatMap(({ topics }) => [...topics]))) this.#notify(topic)
+  }
+
+  /** Runs a unit in a savepoint. Whether it is part of the transaction. */
+  async #savepoint(waiting: Waiting): Promise<boolean> {
+    this.#db.exec('SAVEPOINT unit')
+    try {
+      await waiting.run()
+      this.#db.exec('RELEASE unit')
+      return true
+    } catch (error) {
+      waiting.reject(error)
+      // A full disk or a failing read ends the whole transaction (sqlite.org/lang_transaction.html, section 2.4).
+      if (!this.#db.isTransaction) throw error
+      this.#db.exec('ROLLBACK TO unit')
+      this.#db.exec('RELEASE unit')
+      return false
+    }
+  }
+
+  async #runUnit<T>(unit: (unit: Unit) => Promise<T>, topics: Set<Topic>): Promise<T> {
+    const connection = new UnitConnection(this.#connection)
+    const db = new Kysely<StateDatabase>({ dialect: sqliteDialect(connection) })
+    try {
+      return await unit({ db, notify: (topic) => topics.add(topic) })
+    } finally {
+      connection.ended = true
+    }
+  }
+}
+
+/** Refuses queries once its unit has ended: they would land in the transaction of another. */
+class UnitConnection implements DatabaseConnection {
+  ended = false
+  readonly #connection: DatabaseConnection
+
+  constructor(connection: DatabaseConnection) {
+    this.#connection = connection
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    if (this.ended) throw new Error('a query came after the end of its unit: await all of them inside')
+    return await this.#connection.executeQuery<R>(query)
+  }
+
+  async *streamQuery<R>(query: CompiledQuery, chunkSize?: number): AsyncIterableIterator<QueryResult<R>> {
+    if (this.ended) throw new Error('a query came after the end of its unit: await all of them inside')
+    yield* this.#connection.streamQuery<R>(query, chunkSize)
+  }
+}

@@ -1,0 +1,243 @@
+import { type Kysely, sql } from 'kysely'
+import { newId } from './ids.ts'
+import type { JobKind, JobRow, StateDatabase } from './schema.ts'
+
+type Db = Kysely<StateDatabase>
+
+/** Written out, not as parameters: only so do the partial indexes serve. */
+const ACTIVE = sql<boolean>`state in ('queued', 'running')`
+const QUEUED = sql<boolean>`state = 'queued'`
+
+/** Somebody else may hold the job by now: what was done under this lease must not be committed. */
+export class LeaseLost extends Error {
+  override name = 'LeaseLost'
+  constructor(id: string, fence: number) {
+    super(`job ${id}: claim ${fence} is not the holder any more`)
+  }
+}
+
+/** A claim on a job: its id, and the fencing number that the claim gave. */
+export interface Lease {
+  id: string
+  fence: number
+}
+
+export interface NewJob {
+  kind: JobKind
+  key: string
+  /** Jobs of this kind and group that are still queued give way to this one. */
+  supersedes?: string
+  payload: string
+  /** Not before this time. */
+  runAfter?: number
+  now: number
+}
+
+/**
+ * Queues a job, or finds the one of its kind and key that is queued or running. In a unit, which should then
+ * `notify('jobs')`.
+ */
+export async function enqueue(db: Db, job: NewJob): Promise<{ id: string; created: boolean }> {
+  if (job.supersedes !== undefined) await supersede(db, job.kind, job.supersedes, job.key, job.now)
+  const created = await db
+    .insertInto('jobs')
+    .values({
+      id: newId('job'),
+      kind: job.kind,
+      key: job.key,
+      supersedes: job.supersedes ?? null,
+      payload: job.payload,
+      state: 'queued',
+      run_after: job.runAfter ?? job.now,
+      lease_owner: null,
+      lease_until: null,
+      fence: 0,
+      attempts: 0,
+      error: null,
+      created: job.now,
+      finished: null,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('id')
+    .executeTakeFirst()
+  if (created !== undefined) return { id: created.id, created: true }
+  const active = await db
+    .selectFrom('jobs')
+    .select('id')
+    .where('kind', '=', job.kind)
+    .where('key', '=', job.key)
+    .where(ACTIVE)
+    .executeTakeFirstOrThrow()
+  return { id: active.id, created: false }
+}
+
+/** Newest wins: what was queued for the group before is not worth doing any more. What runs goes on. */
+async function supersede(db: Db, kind: JobKind, group: string, key: string, now: number): Promise<void> {
+  await db
+    .updateTable('jobs')
+    .set({ state: 'superseded', finished: now })
+    .where('kind', '=', kind)
+    .where('supersedes', '=', group)
+    .where(QUEUED)
+    .where('key', '!=', key)
+    .execute()
+}
+
+/** A job by its id. */
+export async function jobById(db: Db, id: string): Promise<JobRow | undefined> {
+  return await db.selectFrom('jobs').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+/** Takes the job that has waited longest of those kinds: queued and due, or running under a lease that ran out. In a unit. */
+export async function claim(
+  db: Db,
+  { owner, kinds, now, leaseMs }: { owner: string; kinds: readonly JobKind[]; now: number; leaseMs: number },
+): Promise<JobRow | undefined> {
+  return await db
+    .updateTable('jobs')
+    .set((set) => ({
+      state: 'running',
+      lease_owner: owner,
+      lease_until: now + leaseMs,
+      fence: set('fence', '+', 1),
+      attempts: set('attempts', '+', 1),
+    }))
+    .where('id', '=', (query) =>
+      query
+        .selectFrom('jobs')
+        .select('id')
+        .where('kind', 'in', kinds)
+        .where(ACTIVE)
+        .where((where) =>
+          where.or([
+            where.and([where('state', '=', 'queued'), where('run_after', '<=', now)]),
+            where.and([where('state', '=', 'running'), where('lease_until', '<=', now)]),
+          ]),
+        )
+        .orderBy('run_after')
+        .orderBy('id')
+        .limit(1),
+    )
+    .returningAll()
+    .executeTakeFirst()
+}
+
+/** When the next job of those kinds that is queued becomes due, in milliseconds since 1970. */
+export async function nextDue(db: Db, kinds: readonly JobKind[]): Promise<number | undefined> {
+  const next = await db
+    .selectFrom('jobs')
+    .select('run_after')
+    .where('kind', 'in', kinds)
+    .where(QUEUED)
+    .orderBy('run_after')
+    .limit(1)
+    .executeTakeFirst()
+  return next?.run_after
+}
+
+/** Makes a lease last longer. False where it is not held any more. */
+export async function renew(
+  db: Db,
+  { id, owner, fence, until }: Lease & { owner: string; until: number },
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('jobs')
+    .set({ lease_until: until })
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .where('lease_owner', '=', owner)
+    .where('state', '=', 'running')
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
+}
+
+/**
+ * Fences a unit: what else it does is committed only if the lease is still held then.
+ * @throws {LeaseLost} where it is not
+ */
+export async function holdLease(db: Db, { id, fence }: Lease): Promise<void> {
+  const held = await db
+    .selectFrom('jobs')
+    .select('id')
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .where('state', '=', 'running')
+    .executeTakeFirst()
+  if (held === undefined) throw new LeaseLost(id, fence)
+}
+
+/** @throws {LeaseLost} */
+export async function finishJob(db: Db, { id, fence, now }: Lease & { now: number }): Promise<void> {
+  await end(db, { id, fence }, { state: 'done', finished: now, error: null })
+}
+
+/** @throws {LeaseLost} */
+export async function failJob(
+  db: Db,
+  { id, fence, error, now }: Lease & { error: string; now: number },
+): Promise<void> {
+  await end(db, { id, fence }, { state: 'failed', finished: now, error })
+}
+
+/**
+ * Puts a job back into the queue after an attempt that failed.
+ * @throws {LeaseLost}
+ */
+export async function retryLater(
+  db: Db,
+  { id, fence, runAfter, error }: Lease & { runAfter: number; error: string },
+): Promise<void> {
+  await end(db, { id, fence }, { state: 'queued', run_after: runAfter, error })
+}
+
+/**
+ * Puts a job back into the queue as if it had not been claimed: the attempt is not counted.
+ * @throws {LeaseLost}
+ */
+export async function handBack(db: Db, { id, fence }: Lease): Promise<void> {
+  const { attempts } = await db
+    .selectFrom('jobs')
+    .select('attempts')
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow(() => new LeaseLost(id, fence))
+  await end(db, { id, fence }, { state: 'queued', attempts: attempts - 1 })
+}
+
+/** At a node's start: puts back at once what its process before was doing. How many jobs that were. */
+export async function releaseOwner(db: Db, owner: string): Promise<number> {
+  const { numUpdatedRows } = await db
+    .updateTable('jobs')
+    .set({ state: 'queued', lease_owner: null, lease_until: null })
+    .where('state', '=', 'running')
+    .where('lease_owner', '=', owner)
+    .executeTakeFirst()
+  return Number(numUpdatedRows)
+}
+
+/** How many jobs of its kind will be claimed before this one, where it is queued. */
+export async function queuedBefore(db: Db, job: Pick<JobRow, 'id' | 'kind' | 'run_after'>): Promise<number> {
+  const { count } = await db
+    .selectFrom('jobs')
+    .select((select) => select.fn.countAll<number>().as('count'))
+    .where('kind', '=', job.kind)
+    .where(QUEUED)
+    .where((where) =>
+      where.or([
+        where('run_after', '<', job.run_after),
+        where.and([where('run_after', '=', job.run_after), where('id', '<', job.id)]),
+      ]),
+    )
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
+async function end(db: Db, { id, fence }: Lease, values: Partial<JobRow>): Promise<void> {
+  const { numUpdatedRows } = await db
+    .updateTable('jobs')
+    .set({ ...values, lease_owner: null, lease_until: null })
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .where('state', '=', 'running')
+    .executeTakeFirst()
+  if (numUpdatedRows !== 1n) throw new LeaseLost(id, fence)
+}
