@@ -15,6 +15,15 @@ export interface StepOptions {
   report: Report
 }
 
+/** What a resolving step may be given besides. */
+export interface ResolveOptions extends StepOptions {
+  /**
+   * Who asks. A resolver is kept ready for a while for the same domain, with what it knows of the index, and is never
+   * shared between two; without a domain each call has one of its own.
+   */
+  domain?: string
+}
+
 /** One artifact's source files, to be compiled in the base that will run them. */
 export interface CompileRequest {
   /** Echoed in the result. */
@@ -22,10 +31,13 @@ export interface CompileRequest {
   files: Fragment
 }
 
-/** The byte code of one artifact, as a tar of regular files whose names are paths below `/` (`opt/env/…/x.cpython-311.pyc`). */
+/** The byte code of one artifact. */
 export interface Compiled {
   key: string
-  /** In the order of their paths; the same bytes for the same source and compiler. */
+  /**
+   * In the order of their paths, which are below `/` (`opt/env/…/__pycache__/x.cpython-311.pyc`); the same bytes for
+   * the same source and compiler.
+   */
   files: { path: string; content: Buffer }[]
   /** Sources that do not compile (some packages ship such files); said, never fatal. */
   skipped: string[]
@@ -43,12 +55,20 @@ export interface Builder {
   /** Asks a base image's Python about itself. */
   probe(base: BaseImage, options: StepOptions): Promise<Probe>
   /**
-   * Turns a spec into a lock for one probe.
+   * Turns a spec into a lock for one probe. Without building anything where that gives an answer, so a release without
+   * a fitting wheel is passed over for one that has it; where nothing else will do, metadata is built in the base.
    * @throws {ResolutionFailed} with the resolver's own explanation, in full
    */
-  resolve(spec: InterpreterSpec, probe: Probe, options: StepOptions): Promise<Lock>
-  /** Compiles in the base without network, one artifact a process. Yields each as it is ready, in any order. */
-  compile(base: BaseImage, requests: CompileRequest[], options: StepOptions): AsyncIterable<Compiled>
+  resolve(base: BaseImage, spec: InterpreterSpec, probe: Probe, options: ResolveOptions): Promise<Lock>
+  /**
+   * Compiles in the base without network, one artifact a process. Yields each as it is ready, in any order; requests
+   * may arrive while others are being compiled.
+   */
+  compile(
+    base: BaseImage,
+    requests: Iterable<CompileRequest> | AsyncIterable<CompileRequest>,
+    options: StepOptions,
+  ): AsyncIterable<Compiled>
   /**
    * Builds a wheel in the base (PEP 517). The result is hostile input like any wheel.
    * @throws {BuildFailed} with the end of the backend's log
@@ -59,6 +79,8 @@ export interface Builder {
     request: BuildRequest,
     options: StepOptions,
   ): Promise<{ filename: string; bytes: Readable }>
+  /** Removes the containers that are kept ready. */
+  close(): Promise<void>
 }
 
 /** Requirements that cannot be had together, or a file that is not well formed. */
