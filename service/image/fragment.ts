@@ -30,16 +30,18 @@ export interface Fragment {
   entries: FragmentEntry[]
 }
 
+/** A fragment that knows where its manifest is, so that deltas can still be planned once its artifact is gone. */
+export interface StoredFragment extends Fragment {
+  /** Blob: the Fragment as JSON, without this field. */
+  manifest: Digest
+}
+
 /** An artifact as the planner sees it. */
 export interface PlannedArtifact {
   /** Normalised (PEP 503). */
   name: string
   version: string
-  files: Fragment
-  /** Blob: `files` as JSON. The layout refers to it, so that a delta can be planned once the artifact is gone. */
-  filesManifest: Digest
+  files: StoredFragment
   /** Absent where the artifact has no Python source. */
-  bytecode?: Fragment
-  /** Blob: `bytecode` as JSON. */
-  bytecodeManifest?: Digest
+  bytecode?: StoredFragment
 }

@@ -1,0 +1,101 @@
+import type { Fragment, PlannedArtifact } from './fragment.ts'
+import { keyOf, LAYER_FORMAT } from './keys.ts'
+import type { LayoutLayer } from './layout.ts'
+import { folderEntry, type OwnEntry } from './skeleton.ts'
+import type { Clash, EnvironmentTree } from './tree.ts'
+import { parentOf, sameContent } from './tree.ts'
+
+/** What a layer is for. */
+export type LayerKind = 'skeleton' | 'artifacts' | 'whiteouts' | 'fix-ups'
+
+/** Bytes of a fragment that go into a layer: whole gzip members, from `start` up to but not including `end`. */
+export interface Run {
+  start: number
+  end: number
+}
+
+/** What a layer takes from one fragment. */
+export interface Part {
+  fragment: Fragment
+  runs: Run[]
+}
+
+/** A layer that may have to be written. */
+export interface NewLayer {
+  kind: LayerKind
+  /** Over all that its bytes are made of. */
+  key: string
+  /** For people, in the image's history: `six 1.17.0`. */
+  title: string
+  /** Bytes that it takes from fragments. */
+  bytes: number
+  /** Entries that come first: folders before what is in them. */
+  own: OwnEntry[]
+  parts: Part[]
+}
+
+/** What an image is made of. */
+export interface Plan {
+  kind: 'fresh' | 'delta'
+  /** Lowest first, above the base image's. A layer with a descriptor is the parent's. */
+  layers: (NewLayer | LayoutLayer)[]
+  /** In normalised-name order: the later wins a path. */
+  artifacts: PlannedArtifact[]
+  clashes: Clash[]
+  /** Bytes in the layers that a fresh layout would not have. */
+  deadBytes: number
+  /** Why a fresh layout should take this delta's place soon. */
+  worn?: string
+  /** Why this is no delta although there is a parent. */
+  parentUnfit?: string
+}
+
+/** A layer of own entries and parts of fragments. */
+export function newLayer(kind: LayerKind, title: string, own: OwnEntry[], parts: Part[]): NewLayer {
+  const content = parts.map(({ fragment, runs }) => [fragment.digest, runs])
+  const bytes = parts.reduce((sum, part) => sum + bytesOf(part), 0)
+  return { kind, key: keyOf('layer', LAYER_FORMAT, own, content), title, bytes, own, parts }
+}
+
+/** Bytes that a part takes. */
+export function bytesOf(part: Part): number {
+  return part.runs.reduce((sum, { start, end }) => sum + end - start, 0)
+}
+
+/**
+ * What of an artifact goes into a layer: all that nobody else's other content hides. An entry with the content of the
+ * winner's stays, so that namespace packages which repeat a file keep the layer that others know.
+ */
+export function visibleParts(artifact: PlannedArtifact, tree: EnvironmentTree): { paths: string[]; parts: Part[] } {
+  const paths: string[] = []
+  const parts: Part[] = []
+  for (const fragment of artifact.bytecode ? [artifact.files, artifact.bytecode] : [artifact.files]) {
+    const part: Part = { fragment, runs: [] }
+    for (const entry of fragment.entries) {
+      const visible = tree.files.get(entry.path)
+      if (!visible || !sameContent(visible.entry, entry)) continue
+      addRun(part, entry)
+      paths.push(entry.path)
+    }
+    if (part.runs.length > 0) parts.push(part)
+  }
+  return { paths, parts }
+}
+
+/** Adds an entry's bytes behind those that the part has. */
+export function addRun(part: Part, { start, end }: Run): void {
+  const last = part.runs.at(-1)
+  if (last?.end === start) last.end = end
+  else part.runs.push({ start, end })
+}
+
+/** The parent folders of some paths, sorted: every layer lists them, or engines would make them up. */
+export function parentFolders(paths: Iterable<string>): OwnEntry[] {
+  const folders = new Set<string>()
+  for (const path of paths) {
+    for (let folder = parentOf(path); folder !== '' && !folders.has(folder); folder = parentOf(folder)) {
+      folders.add(folder)
+    }
+  }
+  return [...folders].sort().map((folder) => folderEntry(folder))
+}

@@ -1,0 +1,71 @@
+import { posix } from 'node:path'
+import type { TarEntry } from '../../common/tar.ts'
+import type { Probe } from '../interpreter/probe.ts'
+
+/** Where the environment is, without the leading slash. */
+export const ENVIRONMENT = 'opt/env'
+
+/** Where a run's code is, without the leading slash. */
+export const WORKSPACE = 'workspace'
+
+/** The time of everything that we make: 2000-01-01, in seconds since 1970. Zip readers refuse times before 1980. */
+export const FIXED_TIME = Date.UTC(2000, 0, 1) / 1000
+
+/** A tar entry that comes from no fragment. */
+export interface OwnEntry extends TarEntry {
+  /** What a file holds; nothing where absent. */
+  content?: string
+}
+
+/** A base whose Python can't carry an environment of ours. */
+export class SkeletonRefused extends Error {
+  override name = 'SkeletonRefused'
+}
+
+/** A folder as every layer lists it. */
+export function folderEntry(path: string, mode = 0o755): OwnEntry {
+  return { path, type: 'directory', mode, size: 0, mtime: FIXED_TIME }
+}
+
+/**
+ * The virtual environment before anything is installed (as `venv` makes it, without activation scripts), parents
+ * first. `pyvenv.cfg` makes Python take /opt/env as its prefix and hides the base's own site-packages.
+ * @throws {SkeletonRefused} when the base's interpreter is inside /opt/env, which the skeleton would hide
+ */
+export function skeletonEntries(probe: Probe): OwnEntry[] {
+  if (probe.executable.startsWith(`/${ENVIRONMENT}/`)) {
+    throw new SkeletonRefused(
+      `the base image's Python is ${probe.executable}, where the environment is put; use a base whose Python is elsewhere`,
+    )
+  }
+  const python = `python${minorVersion(probe)}`
+  const config = [
+    `home = ${posix.dirname(probe.executable)}`,
+    'include-system-site-packages = false',
+    `version = ${probe.version}`,
+    '',
+  ].join('\n')
+  const folders = ['', 'bin', 'include', 'lib', `lib/${python}`, `lib/${python}/site-packages`]
+  return [
+    folderEntry('opt'),
+    ...folders.map((folder) => folderEntry(posix.join(ENVIRONMENT, folder))),
+    linkEntry(`${ENVIRONMENT}/lib64`, 'lib'),
+    fileEntry(`${ENVIRONMENT}/pyvenv.cfg`, config),
+    ...['python', 'python3', python].map((name) => linkEntry(`${ENVIRONMENT}/bin/${name}`, probe.executable)),
+    // The code may be put here for any uid, and one container serves one run.
+    folderEntry(WORKSPACE, 0o777),
+  ]
+}
+
+/** `3.11` of `3.11.2` */
+function minorVersion(probe: Probe): string {
+  return probe.version.split('.', 2).join('.')
+}
+
+function linkEntry(path: string, link: string): OwnEntry {
+  return { path, type: 'symlink', mode: 0o777, size: 0, link, mtime: FIXED_TIME }
+}
+
+function fileEntry(path: string, content: string): OwnEntry {
+  return { path, type: 'file', mode: 0o644, size: Buffer.byteLength(content), mtime: FIXED_TIME, content }
+}
