@@ -22,6 +22,11 @@ export interface ContainerSpec {
   network: NetworkClass
   /** Most bytes that the container may write to its own file system. */
   disk: number
+  /**
+   * Whether stdin outlives an attachment, so that a later one can go on writing. Without it the end of the first
+   * attachment's stdin is the end of the file.
+   */
+  keepStdin?: boolean
 }
 
 /** How a container's first process ended. */
@@ -43,17 +48,21 @@ export interface Attachment {
 /** A container that exists. Whoever made it removes it. */
 export interface Container {
   readonly id: string
-  /** Unpacks a tar (plain or gzip) at a folder of the container; it need not run. */
+  /**
+   * Unpacks a tar (plain or gzip) at a folder of the container; it need not run.
+   * @throws {DiskFull} when it does not fit
+   */
   put(tar: Readable, folder: string): Promise<void>
   /** A tar of a file or folder of the container; it need not run. */
   get(path: string): Promise<Readable>
-  /** Attach before `start`, or what is printed until then is lost. */
+  /** Attach before `start`, or what is printed until then is lost. A slow reader slows the container. */
   attach(): Promise<Attachment>
   start(): Promise<void>
-  /** Resolves when its first process has ended. */
-  wait(): Promise<Exit>
+  /** Resolves when its first process has ended; at once where it has already. Start it before, there is no time limit. */
+  wait(signal?: AbortSignal): Promise<Exit>
+  /** No error where it has ended. */
   kill(signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): Promise<void>
-  /** Bytes that it has written to its own file system. */
+  /** Bytes that it has written to its own file system. The engine walks all of its files for the answer. */
   diskUsed(): Promise<number>
   /** Kills it where it runs and removes it; no error where it is gone. */
   remove(): Promise<void>
@@ -84,7 +93,10 @@ export interface EngineInfo {
   networks: NetworkClass[]
 }
 
-/** Where containers live: Docker here, others by one more file. Every call has a time limit of its own. */
+/**
+ * Where containers live: Docker here, others by one more file. Every call has a time limit of its own, and throws
+ * `EngineUnavailable`, `ContainerMissing`, `DiskFull` or `EngineRefused`.
+ */
 export interface Engine {
   /** @throws {EngineUnavailable} when nobody answers */
   info(): Promise<EngineInfo>
@@ -124,4 +136,14 @@ export class PullFailed extends Error {
 /** The engine's disk is full. */
 export class DiskFull extends Error {
   override name = 'DiskFull'
+}
+
+/** There is no container of this id. */
+export class ContainerMissing extends Error {
+  override name = 'ContainerMissing'
+}
+
+/** The engine answered that it will not do it. */
+export class EngineRefused extends Error {
+  override name = 'EngineRefused'
 }
