@@ -1,0 +1,141 @@
+"""Makes locks: runs uv, and chooses from a pylock.toml what one environment installs. Runs in the builder image.
+
+Each line on stdin is a request and gets one line on stdout, until stdin ends:
+  {"files": {path: text}, "arguments": [of uv], "lock": text}  one of arguments (to make the lock) and lock
+  "markers": {...}, "tags": [...]                               of the environment
+  "hashes": {name: [sha256, ...]} or null                       what the user's own hashes allow
+-> {"text": pylock.toml, "artifacts": [...]}
+-> {"failed": "uv" | "lock" | "select" | "hash" | "kind", "message": ..., "package": name or null}
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from packaging.pylock import Package, Pylock, PylockSelectError, PylockValidationError
+from packaging.tags import parse_tag
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+
+class Failed(Exception):
+    """A request that can't be met: which step refused, what it said, and of which package."""
+
+    def __init__(self, step, message, package=None):
+        super().__init__(message)
+        self.step = step
+        self.package = package
+
+
+def run_uv(request, fresh):
+    """The pylock.toml that uv makes of the request's files."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path, text in request["files"].items():
+            target = Path(folder, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        command = ["uv", *request["arguments"], "--python", sys.executable, *(["--refresh"] if fresh else [])]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode == 0:
+            return done.stdout
+        raise Failed("uv", done.stderr.replace(folder + "/", ""))
+
+
+def read_lock(text):
+    try:
+        return Pylock.from_dict(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, PylockValidationError) as error:
+        raise Failed("lock", str(error)) from error
+
+
+def allow_only(lock, hashes):
+    """Leaves of every package the files whose hash the user wrote down."""
+    packages = []
+    for package in lock.packages:
+        allowed = hashes.get(package.name)
+        if allowed is None:
+            raise Failed("hash", "no hash is given for it, while others have one", package.name)
+        wheels = [wheel for wheel in package.wheels or () if wheel.hashes.get("sha256") in allowed]
+        sdist = package.sdist if package.sdist and package.sdist.hashes.get("sha256") in allowed else None
+        archive = package.archive if package.archive and package.archive.hashes.get("sha256") in allowed else None
+        if not (wheels or sdist or archive):
+            raise Failed("hash", f"no file of version {package.version} has one of the given hashes", package.name)
+        packages.append(replace(package, wheels=wheels or None, sdist=sdist, archive=archive))
+    return packages
+
+
+def replace(package, **changes):
+    fields = ("name", "version", "marker", "requires_python", "dependencies", "vcs", "directory", "archive", "index",
+              "sdist", "wheels", "attestation_identities", "tool")
+    return Package(**{**{field: getattr(package, field) for field in fields}, **changes})
+
+
+def artifact(package, chosen, tags):
+    """One row of the answer."""
+    kind = type(chosen).__name__.removeprefix("Package").lower()
+    if kind in ("vcs", "directory"):
+        where = getattr(chosen, "url", None) or getattr(chosen, "path", None)
+        raise Failed("kind", f"it is locked to {where}; only wheels, sdists and archives are supported yet", package.name)
+    if not chosen.url:
+        raise Failed("kind", f"it is locked to the path {chosen.path}; only URLs are supported yet", package.name)
+    if "sha256" not in chosen.hashes:
+        raise Failed("hash", f"it has no sha256 hash, only {', '.join(chosen.hashes) or 'none'}", package.name)
+    filename = getattr(chosen, "name", None) or unquote(urlsplit(chosen.url).path.rsplit("/", 1)[-1])
+    if kind == "archive":  # What was named by its URL: a wheel or an sdist, as its name says.
+        kind = "wheel" if filename.endswith(".whl") else "sdist"
+    version = str(package.version) if package.version else None
+    if kind == "wheel":
+        try:
+            _, wheel_version, _, wheel_tags = parse_wheel_filename(filename)
+        except InvalidWheelFilename as error:
+            raise Failed("select", str(error), package.name) from error
+        if wheel_tags.isdisjoint(tags):
+            raise Failed("select", f"{filename} is not for this Python and platform", package.name)
+        version = version or str(wheel_version)
+    row = {"name": package.name, "version": version or "0", "kind": kind, "url": chosen.url, "filename": filename,
+           "sha256": chosen.hashes["sha256"].lower()}
+    return {**row, "size": chosen.size} if chosen.size is not None else row
+
+
+def choose(lock, request):
+    if request.get("hashes") is not None:
+        lock = Pylock(**{**{field: getattr(lock, field) for field in (
+            "lock_version", "environments", "requires_python", "extras", "dependency_groups", "default_groups",
+            "created_by", "tool")}, "packages": allow_only(lock, request["hashes"])})
+    tags = [tag for text in request["tags"] for tag in parse_tag(text)]
+    try:
+        chosen = list(lock.select(environment=request["markers"], tags=tags))
+    except PylockSelectError as error:
+        raise Failed("select", str(error)) from error
+    known = set(tags)
+    return sorted((artifact(package, one, known) for package, one in chosen), key=lambda row: row["name"])
+
+
+def serve():
+    served = 0
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            text = request.get("lock")
+            if text is None:
+                try:
+                    text = run_uv(request, False)
+                except Failed:
+                    # What is remembered of the index may be minutes old. Never refuse a release by old knowledge.
+                    if served == 0:
+                        raise
+                    text = run_uv(request, True)
+            reply = {"text": text, "artifacts": choose(read_lock(text), request)}
+        except Failed as error:
+            reply = {"failed": error.step, "message": str(error), "package": error.package}
+        served += 1
+        print(json.dumps(reply), flush=True)
+
+
+if __name__ == "__main__":
+    os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ.get("PATH", "")
+    serve()
