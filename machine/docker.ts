@@ -20,8 +20,8 @@ export interface RunningDocker {
 export interface DockerOptions {
   say: Say
   socket?: string
-  /** Further arguments of dockerd. */
-  daemonArguments?: string[]
+  /** The command that starts the engine in the foreground. */
+  daemon?: [program: string, ...args: string[]]
 }
 
 const SOCKET = '/var/run/docker.sock'
@@ -32,11 +32,7 @@ const START_SECONDS = 60
  * missing. Says what it does before it does it.
  * @throws {SetupImpossible} where this user can't start or install it; the message says what to do
  */
-export async function ensureDocker({
-  say,
-  socket = SOCKET,
-  daemonArguments = [],
-}: DockerOptions): Promise<RunningDocker> {
+export async function ensureDocker({ say, socket = SOCKET, daemon }: DockerOptions): Promise<RunningDocker> {
   if (await answers(socket)) return { started: false, stop: async () => {} }
   if (process.getuid?.() !== 0)
     throw new SetupImpossible(
@@ -46,25 +42,25 @@ export async function ensureDocker({
   await ensurePackages(['docker.io', 'iptables'], { say })
   // On a machine with an init system the package starts the engine by itself.
   if (await answers(socket)) return { started: false, stop: async () => {} }
-  return await startDockerd(say, socket, daemonArguments)
+  return await startDockerd(say, socket, daemon ?? [findProgram('dockerd') ?? 'dockerd'])
 }
 
-async function startDockerd(say: Say, socket: string, daemonArguments: string[]): Promise<RunningDocker> {
+async function startDockerd(say: Say, socket: string, daemon: [string, ...string[]]): Promise<RunningDocker> {
   const folder = mkdtempSync(join(tmpdir(), 'meadow-dockerd-'))
   const logFile = join(folder, 'dockerd.log')
   const log = openSync(logFile, 'a')
   say(`Starting a Docker engine (its log: ${logFile}) …`)
-  const program = findProgram('dockerd') ?? 'dockerd'
+  const [program, ...args] = daemon
   const files = ['--host', `unix://${socket}`, '--pidfile', join(folder, 'dockerd.pid')]
   // A group of its own: an interrupt at the terminal must not end it before those who use it.
-  const child = spawn(program, [...files, ...daemonArguments], { stdio: ['ignore', log, log], detached: true })
+  const child = spawn(program, [...args, ...files], { stdio: ['ignore', log, log], detached: true })
   closeSync(log)
   const failed = new Promise<never>((_, reject) => {
     child.once('error', reject)
     child.once('exit', (code) => reject(new Error(`dockerd ended with ${code}`)))
   })
   const stop = async () => {
-    if (child.pid !== undefined) await endWithChildren(child.pid)
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) await endWithChildren(child.pid)
     rmSync(folder, { recursive: true, force: true })
   }
   const givenUp = new AbortController()

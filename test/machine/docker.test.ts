@@ -6,6 +6,11 @@ import { test } from 'node:test'
 import { ensureDocker } from '../../machine/docker.ts'
 import { childrenOf, isRunning } from '../../machine/process.ts'
 
+function beside(folder: string, ...more: string[]): [string, ...string[]] {
+  const folders = ['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')]
+  return ['unshare', '--net', 'dockerd', ...folders, ...more]
+}
+
 const isRoot = process.getuid?.() === 0
 
 test('starts an engine where none answers, finds it the second time, stops only what it started', {
@@ -16,11 +21,9 @@ test('starts an engine where none answers, finds it the second time, stops only 
   const options = {
     say: () => {},
     socket: join(folder, 'docker.sock'),
-    // Beside the machine's own engine: other folders, no network of its own.
-    daemonArguments: [
-      ...['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')],
-      ...['--bridge', 'none', '--iptables=false', '--ip-forward=false', '--ip-masq=false'],
-    ],
+    // Beside the machine's own engine: in other folders and in a network of its own, for an engine that starts tidies
+    // up bridges and rules that it takes for its own.
+    daemon: beside(folder),
   }
   const before = new Set(childrenOf(process.pid))
   const first = await ensureDocker(options)
@@ -48,7 +51,8 @@ test('starts an engine where none answers, finds it the second time, stops only 
 test('says why an engine does not start', { skip: isRoot ? false : 'needs root', timeout: 60_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'meadow-test-docker-'))
   try {
-    const options = { say: () => {}, socket: join(folder, 'docker.sock'), daemonArguments: ['--no-such-flag'] }
+    const socket = join(folder, 'docker.sock')
+    const options = { say: () => {}, socket, daemon: beside(folder, '--no-such-flag') }
     await assert.rejects(ensureDocker(options), /did not start.*no-such-flag/s)
   } finally {
     rmSync(folder, { recursive: true, force: true })
