@@ -1,0 +1,101 @@
+import { createHash, type Hash } from 'node:crypto'
+import { once } from 'node:events'
+import { pipeline } from 'node:stream/promises'
+import { createGunzip } from 'node:zlib'
+import { TAR_BLOCK, TAR_END, tarHeader, tarPadding } from '../../common/tar.ts'
+import type { Blobs } from '../blobs/blobs.ts'
+import type { LayerDescriptor } from './base.ts'
+import { gzipMember } from './gzip.ts'
+import type { NewLayer } from './layer-plan.ts'
+
+/** https://github.com/opencontainers/image-spec/blob/main/layer.md */
+export const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip'
+
+/** Bytes that are inflated and hashed at a time: a millisecond of work. */
+const INFLATE_BYTES = 1 << 20
+
+/** Where layers that were once written are remembered, by their keys. */
+export interface LayerIndex {
+  find(key: string): Promise<LayerDescriptor | undefined>
+  save(key: string, descriptor: LayerDescriptor): Promise<void>
+}
+
+/** The bytes of fragments are not what their manifests say. */
+export class LayerBroken extends Error {
+  override name = 'LayerBroken'
+}
+
+/**
+ * Gives a layer's descriptor, and writes its blob where it is not known yet.
+ * @throws {BlobMissing} when a fragment is no longer stored
+ * @throws {LayerBroken} when a fragment's bytes are not what its manifest says
+ */
+export async function ensureLayer(
+  layer: NewLayer,
+  blobs: Blobs,
+  index: LayerIndex,
+  signal?: AbortSignal,
+): Promise<{ descriptor: LayerDescriptor; written: boolean }> {
+  const known = await index.find(layer.key)
+  if (known && (await blobs.size(known.digest)) === known.size) return { descriptor: known, written: false }
+  const descriptor = await writeLayer(layer, blobs, signal)
+  await index.save(layer.key, descriptor)
+  return { descriptor, written: true }
+}
+
+async function writeLayer(layer: NewLayer, blobs: Blobs, signal?: AbortSignal): Promise<LayerDescriptor> {
+  const hash = createHash('sha256')
+  const { digest, size } = await blobs.put(inflating(layerBytes(layer, blobs, signal), hash, layer.title))
+  return { digest, diffId: `sha256:${hash.digest('hex')}`, size, mediaType: LAYER_TYPE }
+}
+
+/** The layer as it is stored. What comes from fragments is copied, never compressed again. */
+async function* layerBytes(layer: NewLayer, blobs: Blobs, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  yield gzipMember(
+    Buffer.concat(
+      layer.own.flatMap(({ content = '', ...entry }) => [
+        tarHeader(entry),
+        Buffer.from(content),
+        tarPadding(entry.size),
+      ]),
+    ),
+  )
+  let copied = 0
+  for (const { fragment, runs } of layer.parts) {
+    for (const run of runs) {
+      for await (const chunk of await blobs.open(fragment.digest, run)) {
+        signal?.throwIfAborted()
+        copied += chunk.length
+        yield chunk
+      }
+    }
+  }
+  if (copied !== layer.bytes) throw new LayerBroken(`${layer.title}: ${copied} bytes where ${layer.bytes} should be`)
+  yield gzipMember(TAR_END)
+}
+
+/** Passes gzip members on, and feeds what they inflate to into a hash. Inflating happens off the event loop. */
+async function* inflating(source: AsyncIterable<Uint8Array>, hash: Hash, title: string): AsyncGenerator<Uint8Array> {
+  const gunzip = createGunzip({ chunkSize: INFLATE_BYTES })
+  let size = 0
+  const hashed = pipeline(gunzip, async (chunks) => {
+    for await (const chunk of chunks) {
+      hash.update(chunk)
+      size += chunk.length
+    }
+  }).catch((error: unknown) => {
+    throw new LayerBroken(`${title}: ${error instanceof Error ? error.message : error}`, { cause: error })
+  })
+  hashed.catch(() => {}) // Thrown below; this only keeps it from being unhandled until then.
+  try {
+    for await (const chunk of source) {
+      if (!gunzip.write(chunk)) await Promise.race([once(gunzip, 'drain'), hashed])
+      yield chunk
+    }
+    gunzip.end()
+    await hashed
+    if (size % TAR_BLOCK !== 0) throw new LayerBroken(`${title}: ${size} bytes are no whole tar`)
+  } finally {
+    gunzip.destroy()
+  }
+}

@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
+import { tarHeader, tarPadding } from '../../common/tar.ts'
+import type { Blobs } from '../../service/blobs/blobs.ts'
+import type { LayerDescriptor } from '../../service/image/base.ts'
+import type { Fragment, FragmentEntry, PlannedArtifact, StoredFragment } from '../../service/image/fragment.ts'
+import type { LayerIndex } from '../../service/image/layers.ts'
+import { FIXED_TIME, skeletonEntries } from '../../service/image/skeleton.ts'
+import type { Probe } from '../../service/interpreter/probe.ts'
+
+/** A file of an artifact made up for a test. */
+export interface MadeFile {
+  /** Below `/`. */
+  path: string
+  content: string
+  mode?: number
+  /** A link instead. */
+  link?: string
+}
+
+/** An artifact made up for a test. */
+export interface MadeArtifact {
+  name: string
+  version: string
+  files: MadeFile[]
+  bytecode?: MadeFile[]
+}
+
+export const PROBE: Probe = {
+  markers: {},
+  tags: [],
+  version: '3.11.2',
+  basePrefix: '/usr',
+  executable: '/usr/bin/python3.11',
+  cacheTag: 'cpython-311',
+  libc: { name: 'glibc', version: '2.36' },
+  machine: 'x86_64',
+  user: '0:0',
+}
+
+export const SKELETON = skeletonEntries(PROBE)
+export const SITE = 'opt/env/lib/python3.11/site-packages'
+
+/** Stores an artifact's fragments and their manifests. */
+export async function storeArtifact(made: MadeArtifact, blobs: Blobs): Promise<PlannedArtifact> {
+  const { name, version, files, bytecode } = made
+  return {
+    name,
+    version,
+    files: await storeFragment(files, blobs),
+    ...(bytecode && bytecode.length > 0 && { bytecode: await storeFragment(bytecode, blobs) }),
+  }
+}
+
+async function storeFragment(files: MadeFile[], blobs: Blobs): Promise<StoredFragment> {
+  const { bytes, fragment } = makeFragment(files)
+  await blobs.put(bytes)
+  const { digest: manifest } = await blobs.put(Buffer.from(JSON.stringify(fragment)))
+  return { ...fragment, manifest }
+}
+
+/** The gzip members of some files: header, payload, padding. */
+export function makeFragment(files: MadeFile[]): { bytes: Buffer; fragment: Fragment } {
+  const members: Buffer[] = []
+  let start = 0
+  let tarSize = 0
+  const entries = files.map(({ path, content, mode = 0o644, link }): FragmentEntry => {
+    const payload = Buffer.from(link === undefined ? content : '')
+    const type = link === undefined ? 'file' : 'symlink'
+    const header = tarHeader({ path, type, mode, size: payload.length, mtime: FIXED_TIME, ...(link && { link }) })
+    const pieces = [header, payload, tarPadding(payload.length)].filter((piece) => piece.length > 0)
+    const entryMembers = pieces.map((piece) => gzipSync(piece, { level: 1 }))
+    const end = entryMembers.reduce((sum, member) => sum + member.length, start)
+    const entry = {
+      path,
+      mode,
+      size: payload.length,
+      sha256: sha256(link ?? payload),
+      ...(link && { link }),
+      start,
+      end,
+    }
+    members.push(...entryMembers)
+    tarSize += pieces.reduce((sum, piece) => sum + piece.length, 0)
+    start = end
+    return entry
+  })
+  const bytes = Buffer.concat(members)
+  return { bytes, fragment: { digest: `sha256:${sha256(bytes)}`, size: bytes.length, tarSize, entries } }
+}
+
+/** Remembers layers for one test. */
+export class MemoryLayerIndex implements LayerIndex {
+  readonly known = new Map<string, LayerDescriptor>()
+  async find(key: string): Promise<LayerDescriptor | undefined> {
+    return this.known.get(key)
+  }
+  async save(key: string, descriptor: LayerDescriptor): Promise<void> {
+    this.known.set(key, descriptor)
+  }
+}
+
+function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex')
+}
