@@ -1,0 +1,35 @@
+import * as z from 'zod/mini'
+import { CodeRequest, InterpreterRequest, RepositoryName } from './contract.ts'
+
+/** What the row of a build holds: everything `jobs/build` needs to make its image. */
+export const BuildOrder = z.object({
+  /** The repository's id, `rep_…`. */
+  repository: z.string(),
+  /** Its name when it was ordered. */
+  name: RepositoryName,
+  code: CodeRequest,
+  interpreter: InterpreterRequest,
+})
+export type BuildOrder = z.infer<typeof BuildOrder>
+
+/**
+ * One text for one way to ask for an interpreter: JSON with its keys in order and nothing that says nothing.
+ * Environment files that are not in the commit count, as the same name then means something else.
+ */
+export function canonicalRequest(
+  interpreter: InterpreterRequest,
+  code: Pick<CodeRequest, 'environment-files'> = {},
+): string {
+  const files = Object.entries(code['environment-files'] ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify({
+    'base-image': interpreter['base-image'],
+    'environment-files': files.length === 0 ? undefined : Object.fromEntries(files),
+    interpreter: interpreter.interpreter,
+    'python-version': interpreter['python-version'],
+  })
+}
+
+/** The key under which two askers of one interpreter at one commit share a build, in one domain. */
+export function buildKey(commit: string, canonical: string): string {
+  return `${commit}:${canonical}`
+}

@@ -1,0 +1,53 @@
+import type { Kysely } from 'kysely'
+import type { CodeRequest } from '../../common/contract.ts'
+import type { Digest } from '../blobs/blobs.ts'
+import { granted } from '../database/code.ts'
+import { wasPushed } from '../database/deliveries.ts'
+import type { StateDatabase } from '../database/schema.ts'
+import { commitDomain, type Domain, pullRequestDomain } from '../policy/domain.ts'
+import type { Caller } from './caller.ts'
+import { ApiError } from './errors.ts'
+
+type Db = Kysely<StateDatabase>
+
+/**
+ * Refuses code of another repository than the caller's, and blobs that the caller did not upload.
+ * @throws {ApiError} naming the field
+ */
+export async function checkCode(db: Db, caller: Caller, code: CodeRequest): Promise<void> {
+  checkRepository(caller, code)
+  const blobs = Object.entries(code['environment-files'] ?? {}).map(([path, digest]) => [
+    `environment-files.${path}`,
+    digest,
+  ])
+  if (code.bundle !== undefined) blobs.push(['bundle.digest', code.bundle.digest])
+  for (const [field, digest] of blobs) {
+    if (await granted(db, [caller.repository], digest as Digest)) continue
+    const hint = `Upload it first: PUT /v1/blobs/${digest}.`
+    throw new ApiError(400, 'blob-missing', `${field}: ${digest} was not uploaded for ${caller.name}`, hint)
+  }
+}
+
+/** @throws {ApiError} 403 for code of another repository than the caller's */
+export function checkRepository(caller: Caller, { repository }: CodeRequest): void {
+  if (repository.toLowerCase() === caller.name.toLowerCase()) return
+  const message = `repository: this token is for ${caller.name}, not for ${repository}`
+  throw new ApiError(403, 'wrong-repository', message, `Get a token for ${repository}.`)
+}
+
+/** The domains of the caller's repository in which this code may be known, nearest first. */
+export function domainsOf({ repository }: Caller, code: CodeRequest): Domain[] {
+  const pull = code['pull-request']
+  return [
+    repository,
+    ...(pull === undefined ? [] : [pullRequestDomain(repository, pull)]),
+    commitDomain(repository, code.commit),
+  ]
+}
+
+/** The widest domain that needs no look into git: the repository's own only where a signed push named the commit. */
+export async function provenDomain(db: Db, caller: Caller, code: CodeRequest): Promise<Domain> {
+  if (await wasPushed(db, caller.repository, code.commit)) return caller.repository
+  const pull = code['pull-request']
+  return pull === undefined ? commitDomain(caller.repository, code.commit) : pullRequestDomain(caller.repository, pull)
+}

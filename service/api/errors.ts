@@ -1,0 +1,107 @@
+import type { Request, RequestHandler, Response } from 'express'
+import type { ErrorBody } from '../../common/contract.ts'
+import { BlobRefused } from '../blobs/blobs.ts'
+import { DeliveryMalformed } from '../github/deliveries.ts'
+import { jsonFault } from './json-fault.ts'
+
+/** A refusal: `message` names what is at fault, `hint` the fix. */
+export class ApiError extends Error {
+  override name = 'ApiError'
+  readonly status: number
+  readonly code: string
+  readonly hint: string
+  constructor(status: number, code: string, message: string, hint: string) {
+    super(message)
+    this.status = status
+    this.code = code
+    this.hint = hint
+  }
+}
+
+/** What body-parser throws (its README, "Errors"). */
+interface BodyError extends Error {
+  status: number
+  type: string
+  body?: string
+  limit?: number
+}
+
+/**
+ * The refusal that an error is for the caller. What we did not foresee becomes a bare 500: nothing of its text, which
+ * may hold paths, goes out.
+ */
+export function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error
+  if (error instanceof DeliveryMalformed) {
+    return new ApiError(400, 'malformed-delivery', error.message, 'Send what GitHub sends for this event.')
+  }
+  if (error instanceof BlobRefused) {
+    return new ApiError(400, 'blob-refused', error.message, 'Send the bytes whose digest is in the URL.')
+  }
+  if (isBodyError(error)) return ofBody(error)
+  if (error instanceof URIError) {
+    return new ApiError(400, 'bad-url', 'the URL holds a % that is no escape', 'Encode it as %25.')
+  }
+  if (isNodeError(error) && error.code === 'ENOSPC') {
+    return new ApiError(507, 'disk-full', "the service's disk is full", 'Free space under MEADOW_DATA.')
+  }
+  return new ApiError(500, 'internal', 'the service failed', "Its log says why, beside this request's line.")
+}
+
+/** A caller that is refused while it sends may go on for so long: cut off at once, it would not see the refusal. */
+const LINGER_MS = 10_000
+
+/** Sends a refusal. */
+export function sendError(request: Request, response: Response, error: ApiError): void {
+  if (!request.complete) {
+    const cut = setTimeout(() => request.destroy(), LINGER_MS)
+    request.once('close', () => clearTimeout(cut)).resume()
+  }
+  const body: ErrorBody = { error: { code: error.code, message: error.message, hint: error.hint } }
+  response.status(error.status).json(body)
+}
+
+/** Refuses the methods that a path does not know. */
+export function onlyMethods(...methods: string[]): RequestHandler {
+  return (request, response) => {
+    response.set('allow', methods.join(', '))
+    const { method, baseUrl, path } = request
+    throw new ApiError(
+      405,
+      'method-not-allowed',
+      `${baseUrl}${path} does not take ${method}`,
+      `Use ${methods.join(' or ')}.`,
+    )
+  }
+}
+
+/** Refuses paths that nobody serves. */
+export const notFound: RequestHandler = (request) => {
+  throw new ApiError(404, 'not-found', `${request.path} is not served here`, 'See the list of calls in the README.')
+}
+
+/** The refusal of something that is not there, or not the caller's: which of both is not said. */
+export function noSuch(what: string, id: string): ApiError {
+  return new ApiError(404, 'not-found', `${what} ${id} is not known`, `Give the id of a ${what} of this repository.`)
+}
+
+function ofBody(error: BodyError): ApiError {
+  switch (error.type) {
+    case 'entity.parse.failed':
+      return new ApiError(400, 'malformed-json', `body: ${jsonFault(error.body ?? '')}`, 'Send one JSON object.')
+    case 'entity.too.large':
+      return new ApiError(413, 'too-large', `body: more than ${error.limit} bytes`, 'Send less.')
+    case 'request.aborted':
+      return new ApiError(400, 'aborted', 'body: it ended before its content-length', 'Send all of it.')
+    default:
+      return new ApiError(error.status, error.type.replaceAll('.', '-'), `body: ${error.message}`, 'Send plain UTF-8.')
+  }
+}
+
+function isBodyError(error: unknown): error is BodyError {
+  return error instanceof Error && 'type' in error && 'status' in error && typeof error.type === 'string'
+}
+
+function isNodeError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'code' in error
+}

@@ -1,0 +1,90 @@
+import { buffer } from 'node:stream/consumers'
+import type { Blobs, Digest } from '../blobs/blobs.ts'
+import type { Database } from '../database/database.ts'
+import { findManifest, listTags, putManifest, putTag } from '../database/registry.ts'
+import { listedBy } from './manifest.ts'
+
+/** A manifest with its bytes. */
+export interface StoredManifest {
+  digest: Digest
+  mediaType: string
+  bytes: Buffer
+}
+
+/** The service's own registry: manifests and tags are rows, bytes are blobs. Nodes pull from it by `/v2`. */
+export class EmbeddedRegistry {
+  readonly #database: Database
+  readonly #blobs: Blobs
+  readonly #host: () => string
+  /** What the manifests of a repository list, as far as they were read. */
+  readonly #listed = new Map<string, { manifests: Set<Digest>; blobs: Set<Digest> }>()
+
+  /** @param host gives host and port under which nodes reach this service */
+  constructor(database: Database, blobs: Blobs, host: () => string) {
+    this.#database = database
+    this.#blobs = blobs
+    this.#host = host
+  }
+
+  /** Puts a manifest, whose blobs must be stored before it, into a repository, and points a tag at it. */
+  async put(repository: string, manifest: Uint8Array, mediaType: string, tag?: string): Promise<Digest> {
+    for (const digest of listedBy(manifest)) {
+      if ((await this.#blobs.size(digest)) === undefined) {
+        throw new Error(`a manifest of ${repository} lists ${digest}, which is not stored`)
+      }
+    }
+    const { digest } = await this.#blobs.put(manifest)
+    await this.#database.write(async ({ db }) => {
+      await putManifest(db, { repository, digest, media_type: mediaType })
+      if (tag !== undefined) await putTag(db, { repository, tag, digest })
+    })
+    return digest
+  }
+
+  /** A manifest by its digest or tag. */
+  async get(repository: string, reference: string): Promise<StoredManifest | undefined> {
+    const row = await findManifest(this.#database.state, repository, reference)
+    if (row === undefined) return undefined
+    const bytes = await buffer(await this.#blobs.open(row.digest))
+    return { digest: row.digest, mediaType: row.media_type, bytes }
+  }
+
+  /** The tags of a repository, in order; undefined where it holds nothing. */
+  async tags(repository: string): Promise<string[] | undefined> {
+    if ((await this.#manifestsOf(repository)).length === 0) return undefined
+    return await listTags(this.#database.state, repository)
+  }
+
+  /** Opens a blob, if a manifest of this repository lists it: another repository's blobs are not to be had by digest. */
+  async blob(repository: string, digest: Digest): Promise<{ size: number; open: Blobs['open'] } | undefined> {
+    if (!(await this.#lists(repository, digest))) return undefined
+    const size = await this.#blobs.size(digest)
+    return size === undefined ? undefined : { size, open: (...of) => this.#blobs.open(...of) }
+  }
+
+  /** How an engine names an image of it: `127.0.0.1:8470/library/python@sha256:…` */
+  reference(repository: string, digest: Digest): string {
+    return `${this.#host()}/${repository}@${digest}`
+  }
+
+  async #lists(repository: string, digest: Digest): Promise<boolean> {
+    const known = this.#listed.get(repository) ?? { manifests: new Set(), blobs: new Set() }
+    if (known.blobs.has(digest)) return true
+    for (const manifest of await this.#manifestsOf(repository)) {
+      if (known.manifests.has(manifest)) continue
+      for (const blob of listedBy(await buffer(await this.#blobs.open(manifest)))) known.blobs.add(blob)
+      known.manifests.add(manifest)
+    }
+    if (known.manifests.size > 0) this.#listed.set(repository, known)
+    return known.blobs.has(digest)
+  }
+
+  async #manifestsOf(repository: string): Promise<Digest[]> {
+    const rows = await this.#database.state
+      .selectFrom('manifests')
+      .select('digest')
+      .where('repository', '=', repository)
+      .execute()
+    return rows.map(({ digest }) => digest)
+  }
+}

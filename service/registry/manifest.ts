@@ -1,0 +1,64 @@
+import * as z from 'zod/mini'
+import type { Digest } from '../blobs/blobs.ts'
+
+/** Media types of what is pulled (OCI image specification 1.1, "media types", and Docker's image manifest version 2). */
+export const INDEX_TYPES = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+]
+export const MANIFEST_TYPES = [
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+]
+export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
+export const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json'
+export const OCI_GZIP_LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip'
+
+const Sha256 = z.custom<Digest>(
+  (value) => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value),
+  'must be sha256: and 64 hex digits',
+)
+
+/** A reference to a blob or manifest. */
+export const Descriptor = z.object({ mediaType: z.string(), digest: Sha256, size: z.int().check(z.minimum(0)) })
+export type Descriptor = z.infer<typeof Descriptor>
+
+export const ImageManifest = z.object({ config: Descriptor, layers: z.array(Descriptor) })
+export type ImageManifest = z.infer<typeof ImageManifest>
+
+export const ImageIndex = z.object({
+  manifests: z.array(
+    z.object({
+      ...Descriptor.shape,
+      platform: z.optional(
+        z.object({ os: z.string(), architecture: z.string(), variant: z.optional(z.nullable(z.string())) }),
+      ),
+    }),
+  ),
+})
+export type ImageIndex = z.infer<typeof ImageIndex>
+
+/** What is read of an image's config. */
+export const ImageConfig = z.object({
+  os: z.string(),
+  architecture: z.string(),
+  rootfs: z.object({ diff_ids: z.array(Sha256) }),
+  config: z.optional(
+    z.nullable(
+      z.object({
+        Env: z.optional(z.nullable(z.array(z.string()))),
+        User: z.optional(z.nullable(z.string())),
+        WorkingDir: z.optional(z.nullable(z.string())),
+      }),
+    ),
+  ),
+})
+export type ImageConfig = z.infer<typeof ImageConfig>
+
+/** The digests that a manifest or index lists. */
+export function listedBy(manifest: Uint8Array): Digest[] {
+  const text = JSON.parse(Buffer.from(manifest).toString()) as unknown
+  const image = ImageManifest.safeParse(text)
+  if (image.success) return [image.data.config, ...image.data.layers].map(({ digest }) => digest)
+  return z.parse(ImageIndex, text).manifests.map(({ digest }) => digest)
+}
