@@ -5,6 +5,8 @@ import type { Artifact, Lock } from '../interpreter/lock.ts'
 import type { Probe } from '../interpreter/probe.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
 
+export { ResolutionFailed } from '../interpreter/resolution.ts'
+
 /** Called with each piece of a builder's own output, as it comes. */
 export type Report = (line: string) => void
 
@@ -81,22 +83,6 @@ export interface Builder {
   ): Promise<{ filename: string; bytes: Readable }>
   /** Removes the containers that are kept ready. */
   close(): Promise<void>
-}
-
-/** Requirements that cannot be had together, or a file that is not well formed. */
-export class ResolutionFailed extends Error {
-  override name = 'ResolutionFailed'
-  /** The file at fault, inside the code tree. */
-  readonly file: string
-  /** Its line, from 1, where known. */
-  readonly line: number | undefined
-  readonly hint: string
-  constructor(file: string, line: number | undefined, message: string, hint: string) {
-    super(line === undefined ? `${file}: ${message}` : `${file}:${line}: ${message}`)
-    this.file = file
-    this.line = line
-    this.hint = hint
-  }
 }
 
 /** A build backend did not make a wheel. */

@@ -21,6 +21,19 @@ export interface Artifact {
   size?: number
 }
 
+/** What a line of the user's files says of a package. */
+export interface Requirement {
+  /** Normalised (PEP 503). */
+  name: string
+  /** As it is written, without hashes and comments. */
+  text: string
+  file: string
+  /** From 1. */
+  line: number
+  /** It only limits versions (`-c`), it does not ask for the package. */
+  constraint?: true
+}
+
 /** The resolved, exact artifact list for one probe: a pylock.toml (PEP 751) and what of it this probe installs. */
 export interface Lock {
   /** sha256 of `text`. */
@@ -29,6 +42,10 @@ export interface Lock {
   text: string
   /** In normalised-name order. */
   artifacts: Artifact[]
+  /** The environment file that it was made from or is. */
+  source: string
+  /** What the user's files say of packages by name; empty where the file is a lock itself. */
+  requirements: Requirement[]
   /** Names of requirements that the user's file left open to more than one version. */
   unpinned: string[]
   /** Milliseconds since 1970. */

@@ -1,0 +1,46 @@
+import type { InterpreterRequest } from '../../common/contract.ts'
+import { type EnvironmentFile, formatOf } from '../../common/detect.ts'
+import type { Format, Place, ReadFile } from './formats/format.ts'
+import { pylockFormat } from './formats/pylock.ts'
+import { requirementsFormat } from './formats/requirements.ts'
+import type { Lock } from './lock.ts'
+import type { Probe } from './probe.ts'
+import type { Resolve } from './resolution.ts'
+import type { FormatName, InterpreterSpec } from './spec.ts'
+
+/** Every format that an environment file may have. */
+export const FORMATS: Record<FormatName, Format> = {
+  'requirements.txt': requirementsFormat,
+  'pylock.toml': pylockFormat,
+}
+
+/**
+ * Reads what a request for an interpreter names, with every file that belongs to it.
+ * @param file what `detect` found, where the request says `auto`
+ * @throws {NotDetected} when the name is of no known format
+ * @throws {EnvironmentFileError} naming file and line at fault
+ */
+export async function loadSpec(
+  read: ReadFile,
+  request: InterpreterRequest,
+  file: EnvironmentFile = formatOf(request.interpreter),
+): Promise<InterpreterSpec> {
+  const { path, format } = file
+  const spec: InterpreterSpec = { format, path, files: await FORMATS[format].load(read, path) }
+  if (request['python-version'] !== undefined) spec.pythonVersion = request['python-version']
+  if (request['base-image'] !== undefined) spec.baseImage = request['base-image']
+  return spec
+}
+
+/**
+ * Makes a spec's lock for one probe.
+ * @throws {ResolutionFailed}
+ */
+export function lockSpec(spec: InterpreterSpec, probe: Probe, resolve: Resolve): Promise<Lock> {
+  return FORMATS[spec.format].lock(spec, probe, resolve)
+}
+
+/** Where the user's files speak of a package (normalised name), where they do. */
+export function locate(spec: InterpreterSpec, name: string): Place | undefined {
+  return FORMATS[spec.format].locate(spec, name)
+}

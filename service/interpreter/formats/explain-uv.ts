@@ -1,0 +1,66 @@
+import type { Requirement } from '../lock.ts'
+import { normalizeName } from '../package-name.ts'
+import { ResolutionFailed } from '../resolution.ts'
+import type { InterpreterSpec } from '../spec.ts'
+
+/** What uv says, and what to do about it. The first that fits. */
+const HINTS: [pattern: RegExp, hint: string][] = [
+  [
+    /Couldn't parse|Expected `|Unexpected|Invalid/,
+    'Correct this line: a requirement looks like name==1.2.3 or name>=1,<2.',
+  ],
+  [/was not found in/, 'Check the spelling of the name, and that the index of the service has the package.'],
+  [
+    /there is no version of|only the following versions/,
+    'Ask for a version that was released; look it up on the index.',
+  ],
+  [
+    /Requires-Python|requires Python|current Python version/i,
+    'Ask for another version of it, or for another python-version.',
+  ],
+  [
+    /no usable wheels|no wheels with a matching/,
+    'Ask for a version that has a wheel for this platform, or another python-version.',
+  ],
+  [
+    /Failed to (?:build|download and build)|build backend/i,
+    'Its own build failed: ask for a version that has a wheel, or a base-image that has what its build needs.',
+  ],
+  [/depends on|unsatisfiable/, 'Loosen one of these requirements, or leave the version open.'],
+  [
+    /connect|dns|timed out|Request failed|certificate/i,
+    'The index did not answer: try again, and check MEADOW_INDEX_URL and MEADOW_CA_BUNDLE.',
+  ],
+]
+
+/** The resolver's own explanation in full, with the line of the user's files that it is about. */
+export function explainUv(said: string, spec: InterpreterSpec, requirements: Requirement[]): ResolutionFailed {
+  const message = said.trim().replace(/^error: /, '')
+  const hint = HINTS.find(([pattern]) => pattern.test(message))?.[1] ?? 'Correct what the resolver names.'
+  const place = statedPlace(message, spec) ?? concerned(message, requirements)
+  return new ResolutionFailed(place?.file ?? spec.path, place?.line, message, hint)
+}
+
+/** "`requirements.txt` at position 12" counts bytes; "requirements.txt:2:3" lines. */
+function statedPlace(message: string, { files }: InterpreterSpec): { file: string; line: number } | undefined {
+  const position = /`([^`]+)` at position (\d+)/.exec(message)
+  const text = files[position?.[1] ?? '']
+  if (position?.[1] && text !== undefined) {
+    const before = Buffer.from(text).subarray(0, Number(position[2])).toString()
+    return { file: position[1], line: before.split('\n').length }
+  }
+  const [, file, line] = /(\S+):(\d+):\d+$/m.exec(message) ?? []
+  return file !== undefined && file in files ? { file, line: Number(line) } : undefined
+}
+
+/** The first line whose package the message names as the user's own wish, else names at all. */
+function concerned(message: string, requirements: Requirement[]): Requirement | undefined {
+  const wished = [...message.matchAll(/you require ([A-Za-z0-9][A-Za-z0-9._-]*)/g)].map((match) => match[1])
+  const named = [...message.matchAll(/[A-Za-z0-9][A-Za-z0-9._-]*/g)].map((match) => match[0])
+  for (const names of [wished, named]) {
+    const wanted = new Set(names.map((name) => normalizeName(name ?? '')))
+    const found = requirements.find(({ name }) => wanted.has(name))
+    if (found) return found
+  }
+  return undefined
+}

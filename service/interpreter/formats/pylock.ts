@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto'
+import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
+import { environmentText } from '../../../common/environment-text.ts'
+import { normalizeName } from '../package-name.ts'
+import type { Probe } from '../probe.ts'
+import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
+import type { InterpreterSpec } from '../spec.ts'
+import type { Format, Place } from './format.ts'
+
+/** pylock.toml, made by any tool. https://packaging.python.org/en/latest/specifications/pylock-toml/ */
+export const pylockFormat: Format = {
+  name: 'pylock.toml',
+
+  async load(read, path) {
+    const bytes = await read(path)
+    if (bytes === undefined) {
+      throw new EnvironmentFileError(path, undefined, 'there is no such file', 'Commit it, or correct "interpreter".')
+    }
+    return { [path]: environmentText(path, bytes) }
+  },
+
+  async lock(spec, probe, resolve) {
+    const lock = spec.files[spec.path] ?? ''
+    try {
+      const { text, artifacts } = await resolve({ lock })
+      return {
+        digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
+        text,
+        artifacts,
+        source: spec.path,
+        requirements: [],
+        unpinned: [],
+        resolvedAt: Date.now(),
+      }
+    } catch (error) {
+      if (error instanceof ResolverRefused) throw explain(error, spec, lock, probe)
+      throw error
+    }
+  },
+
+  locate(spec, name) {
+    return placeOf(spec.path, spec.files[spec.path] ?? '', name)
+  },
+}
+
+function explain(error: ResolverRefused, spec: InterpreterSpec, text: string, probe: Probe): ResolutionFailed {
+  const named = error.package ?? /package '([^']+)'|package "([^"]+)"/.exec(error.message)?.slice(1).find(Boolean)
+  const line = Number(/at line (\d+)/.exec(error.message)?.[1]) || pointedAt(error.message, text)
+  const place = line ? { line } : named === undefined ? undefined : placeOf(spec.path, text, normalizeName(named))
+  const about = error.package === undefined ? '' : `${error.package}: `
+  return new ResolutionFailed(spec.path, place?.line, about + error.message, hintFor(error, probe))
+}
+
+function hintFor({ step, message }: ResolverRefused, { version, machine, libc }: Probe): string {
+  const target = `Python ${version} on ${machine} with ${libc.name} ${libc.version}`
+  if (step === 'lock') return 'Make the file anew with the tool that it comes from; it must follow the specification.'
+  if (step === 'hash') return 'Make the lock anew with sha256 hashes.'
+  if (step === 'kind') return 'Lock a release from an index.'
+  if (/python/i.test(message)) return `Lock for ${target}, or ask for the python-version that the lock is for.`
+  return `Make a lock that holds files for ${target}.`
+}
+
+/** The line of `packages[3].wheels[0]`, as far as its package. */
+function pointedAt(message: string, text: string): number | undefined {
+  const index = /packages\[(\d+)\]/.exec(message)?.[1]
+  if (index === undefined) return undefined
+  const tables = [...text.matchAll(/^\[\[\s*packages\s*\]\]/gm)]
+  return lineAt(text, tables[Number(index)]?.index)
+}
+
+function placeOf(file: string, text: string, name: string): Place | undefined {
+  for (const match of text.matchAll(/^\s*name\s*=\s*["']([^"']+)["']/gm)) {
+    const line = lineAt(text, match.index + (match[0].length - match[0].trimStart().length))
+    if (line !== undefined && normalizeName(match[1] ?? '') === name) return { file, line }
+  }
+  return undefined
+}
+
+function lineAt(text: string, index: number | undefined): number | undefined {
+  return index === undefined ? undefined : text.slice(0, index).split('\n').length
+}

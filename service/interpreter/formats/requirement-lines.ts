@@ -1,0 +1,74 @@
+import { normalizeName } from '../package-name.ts'
+
+/** One logical line of a requirements file. */
+export interface RequirementLine {
+  /** Its first line in the file, from 1. */
+  line: number
+  /** Without comments and line continuations. */
+  text: string
+}
+
+/** A line that asks for a package. */
+export interface ParsedRequirement {
+  /** Normalised. Absent where the line is a URL or a path alone. */
+  name?: string
+  /** Without hashes and other options. */
+  text: string
+  /** What follows `@`, or the line itself where it is a URL or a path alone. */
+  target?: string
+  /** `==2.1,<3`, without the marker. */
+  specifier: string
+  options: { name: string; value: string }[]
+}
+
+/**
+ * The logical lines of a requirements file, as pip reads them.
+ * https://pip.pypa.io/en/stable/reference/requirements-file-format/
+ */
+export function requirementLines(text: string): RequirementLine[] {
+  const lines: RequirementLine[] = []
+  let open: RequirementLine | undefined
+  for (const [index, raw] of text.split('\n').entries()) {
+    const isComment = /^\s*#/.test(raw)
+    const continues = raw.endsWith('\\') && !isComment
+    // A comment between continued lines ends them.
+    const part = isComment ? ` ${raw}` : continues ? raw.slice(0, -1) : raw
+    open = { line: open?.line ?? index + 1, text: (open?.text ?? '') + part }
+    if (continues) continue
+    lines.push(open)
+    open = undefined
+  }
+  if (open) lines.push(open)
+  return lines
+    .map(({ line, text }) => ({ line, text: text.replace(/(^|\s)#.*$/, '').trim() }))
+    .filter(({ text }) => text !== '')
+}
+
+/** The name and value of a line that is an option; undefined where it is a requirement. */
+export function parseOption(text: string): { name: string; value: string } | undefined {
+  const match = /^(--[a-z0-9-]+)(?:[\s=]\s*(.*))?$/i.exec(text) ?? /^(-[a-z])[\s=]*(.*)$/i.exec(text)
+  return match?.[1] ? { name: match[1], value: match[2]?.trim() ?? '' } : undefined
+}
+
+/** Takes a requirement apart as far as its checks here need it; the resolver reads it for good. */
+export function parseRequirement(text: string): ParsedRequirement {
+  const [requirement = '', ...rest] = text.split(/\s+(?=--?[a-z])/i)
+  const options = rest.map((option) => parseOption(option)).filter((option) => option !== undefined)
+  // Outside of a URL a semicolon begins the marker; in one it needs a blank before it.
+  const named = /^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(.*)$/.exec(requirement)
+  const isTarget = /^[a-z][a-z0-9+.-]*:|^[./~]|[\\/]|\.(?:whl|zip|tar\.\w+|tgz)$/i.test(
+    requirement.split(/[\s@;]/, 1)[0] ?? '',
+  )
+  if (isTarget || !named?.[1]) {
+    return { text: requirement, target: requirement.split(/\s+;/, 1)[0] ?? '', specifier: '', options }
+  }
+  const [, name, after = ''] = named
+  const base = { name: normalizeName(name), text: requirement, options }
+  if (after.startsWith('@')) return { ...base, target: after.slice(1).trim().split(/\s+;/, 1)[0] ?? '', specifier: '' }
+  return { ...base, specifier: after.split(';', 1)[0]?.replace(/[\s()]/g, '') ?? '' }
+}
+
+/** Whether a specifier leaves one version only. PEP 440: `==` without a wildcard, `===`. */
+export function isExact(specifier: string): boolean {
+  return specifier.split(',').some((clause) => /^===?[^*=]+$/.test(clause))
+}

@@ -1,0 +1,20 @@
+import { createHash } from 'node:crypto'
+import type { Probe } from './probe.ts'
+import type { InterpreterSpec } from './spec.ts'
+
+/** Grows when the same spec is to be resolved again because this program makes locks differently. */
+const LOCK_VERSION = 1
+
+/**
+ * What a lock is known by: everything that resolving reads but the state of the index.
+ * @param platform OCI platform: `linux/amd64`
+ * @param index which index is asked: its URL, or a name for the resolver's own default
+ */
+export function lockKey(spec: InterpreterSpec, probe: Probe, platform: string, index: string): string {
+  const files = Object.entries(spec.files).sort(([a], [b]) => (a < b ? -1 : 1))
+  const { version, machine, libc, tags } = probe
+  const parts = [LOCK_VERSION, spec.format, spec.path, files, version, machine, libc.name, libc.version, tags[0]]
+  return createHash('sha256')
+    .update(JSON.stringify([...parts, platform, index]))
+    .digest('hex')
+}

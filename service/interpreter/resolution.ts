@@ -1,0 +1,70 @@
+import type { Artifact } from './lock.ts'
+import type { EnvironmentFiles } from './spec.ts'
+
+/** sha256 hashes, in hex, that a user allows for each package by normalised name. */
+export type AllowedHashes = Record<string, string[]>
+
+/** What a format asks of a resolver: to make a lock from requirements files, or to take one that exists. */
+export type ResolveRequest = {
+  /** Where given, every package must be in it, and only files with these hashes are chosen. */
+  hashes?: AllowedHashes
+} & (
+  | {
+      files: EnvironmentFiles
+      /** The file to begin with. */
+      path: string
+      /** Whether pre-releases count like releases. */
+      prereleases: boolean
+    }
+  | {
+      /** pylock.toml */
+      lock: string
+    }
+)
+
+/** A pylock.toml, and what of it the asked-for probe installs. */
+export interface Resolved {
+  text: string
+  artifacts: Artifact[]
+}
+
+/**
+ * Resolves for one probe, chosen beforehand.
+ * @throws {ResolverRefused}
+ */
+export type Resolve = (request: ResolveRequest) => Promise<Resolved>
+
+/**
+ * Which step of resolving refused: the resolver itself (`uv`), reading the lock (`lock`), choosing from it (`select`),
+ * the user's hashes (`hash`), or a kind of package that isn't supported (`kind`).
+ */
+export type RefusedStep = 'uv' | 'lock' | 'select' | 'hash' | 'kind'
+
+/** A resolver's answer that there is no lock; the message is its own explanation, not yet in terms of the user's files. */
+export class ResolverRefused extends Error {
+  override name = 'ResolverRefused'
+  readonly step: RefusedStep
+  /** The package at fault, where one is. */
+  readonly package: string | undefined
+  constructor(step: RefusedStep, message: string, name?: string) {
+    super(message)
+    this.step = step
+    this.package = name
+  }
+}
+
+/** Requirements that cannot be had together, or a file that is not well formed. */
+export class ResolutionFailed extends Error {
+  override name = 'ResolutionFailed'
+  /** The file at fault, inside the code tree. */
+  readonly file: string
+  /** Its line, from 1, where known. */
+  readonly line: number | undefined
+  readonly hint: string
+  constructor(file: string, line: number | undefined, message: string, hint: string) {
+    super(line === undefined ? `${file}: ${message}` : `${file}:${line}: ${message}`)
+    this.file = file
+    this.line = line
+    this.hint = hint
+  }
+}

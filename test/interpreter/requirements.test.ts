@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { isExact, parseRequirement, requirementLines } from '../../service/interpreter/formats/requirement-lines.ts'
+import { loadSpec, locate, lockSpec } from '../../service/interpreter/formats.ts'
+import { type ResolveRequest, ResolverRefused } from '../../service/interpreter/resolution.ts'
+import { exampleProbe } from '../support/probe.ts'
+
+const request = { interpreter: 'requirements.txt' }
+
+function reader(files: Record<string, string>) {
+  return async (path: string) => (path in files ? Buffer.from(files[path] as string) : undefined)
+}
+
+async function load(files: Record<string, string>) {
+  return loadSpec(reader(files), request)
+}
+
+async function refused(text: string) {
+  return load({ 'requirements.txt': text }).then(
+    () => assert.fail(`${text} was not refused`),
+    (error) => error as Error & { file: string; line: number; hint: string },
+  )
+}
+
+/** A lock of some files by a resolver that answers as given, and what it was asked. */
+async function lockOf(files: Record<string, string>, answer: () => never | { text: string; artifacts: [] }) {
+  const asked: ResolveRequest[] = []
+  const lock = await lockSpec(await load(files), exampleProbe, async (request) => {
+    asked.push(request)
+    return answer()
+  })
+  return { lock, asked: asked[0] as ResolveRequest }
+}
+const empty = () => ({ text: 'lock-version = "1.0"\n', artifacts: [] as [] })
+
+describe('lines of a requirements file', () => {
+  test('comments, continuations and numbers', () => {
+    assert.deepEqual(requirementLines('# all\n\nsix==1.0 \\\n  --hash=sha256:aa # why\nrich\n'), [
+      { line: 3, text: 'six==1.0   --hash=sha256:aa' },
+      { line: 5, text: 'rich' },
+    ])
+  })
+
+  test('a requirement is taken apart', () => {
+    const parsed = parseRequirement('My_Pkg[a,b] >=1, <2 ; python_version < "3.9" --hash=sha256:aa --hash sha256:bb')
+    assert.equal(parsed.name, 'my-pkg')
+    assert.equal(parsed.specifier, '>=1,<2')
+    assert.deepEqual(
+      parsed.options.map(({ value }) => value),
+      ['sha256:aa', 'sha256:bb'],
+    )
+    assert.equal(parseRequirement('six@https://x.org/six.whl').target, 'https://x.org/six.whl')
+    assert.equal(parseRequirement('https://x.org/six-1.0-py3-none-any.whl').name, undefined)
+    assert.equal(parseRequirement('./six').target, './six')
+    assert.equal(parseRequirement('dir/six').target, 'dir/six')
+  })
+
+  test('what leaves one version only', () => {
+    for (const exact of ['==1.0', '===1.0', '>=1,==1.2']) assert.ok(isExact(exact), exact)
+    for (const open of ['', '>=1.0', '==1.*', '~=1.0', '!=1.0', '<=1']) assert.ok(!isExact(open), open)
+  })
+
+  test('never fails, and every line keeps its number', () => {
+    const piece = fc.constantFrom('a', '\\', '\n', '#', ' ', '-', '--hash=', '@', ';', '[', '"', '==')
+    fc.assert(
+      fc.property(fc.array(piece), (pieces) => {
+        const text = pieces.join('')
+        for (const { line, text: content } of requirementLines(text)) {
+          parseRequirement(content)
+          assert.ok(line >= 1 && line <= text.split('\n').length)
+        }
+      }),
+    )
+  })
+})
+
+describe('what a requirements file may hold', () => {
+  test('nested files, extras, markers, hashes and https URLs are taken', async () => {
+    const hash = 'a'.repeat(64)
+    const spec = await load({
+      'requirements.txt': '-r more/dev.txt\n--pre\nrequests[socks]>=2 ; python_version > "3.8"\n',
+      'more/dev.txt': `-c limits.txt\nsix==1.16 --hash=sha256:${hash}\nidna @ https://example.org/idna-3.0-py3-none-any.whl\n`,
+      'more/limits.txt': 'urllib3<2\n',
+    })
+    assert.deepEqual(Object.keys(spec.files), ['more/dev.txt', 'more/limits.txt', 'requirements.txt'])
+    assert.deepEqual(locate(spec, 'six'), { file: 'more/dev.txt', line: 2 })
+    assert.deepEqual(locate(spec, 'urllib3'), { file: 'more/limits.txt', line: 1 })
+    assert.equal(locate(spec, 'numpy'), undefined)
+  })
+
+  for (const [line, message] of [
+    ['-e .', /-e \.: this option is not supported/],
+    ['--editable=.', /--editable \.: this option/],
+    ['--index-url https://user:secret@example.org/simple', /--index-url https:\/\/example.org\/simple: this option/],
+    ['-i https://example.org/simple', /-i https:\/\/example.org\/simple: this option/],
+    ['--find-links ./wheels', /--find-links/],
+    ['--no-such-option', /--no-such-option: this option is not supported/],
+    ['git+https://example.org/six.git', /version control/],
+    ['six @ git+https://example.org/six.git@main', /six: packages from version control/],
+    ['./wheels/six-1.0-py3-none-any.whl', /local paths/],
+    ['six-1.0-py3-none-any.whl', /local paths/],
+    ['six @ file:///etc/passwd', /not an https: URL/],
+    ['six @ http://example.org/six-1.0.tar.gz', /not an https: URL/],
+    ['six @ https://user:secret@example.org/six-1.0.tar.gz', /six: its URL holds a user name or password/],
+    ['six @ https://169.254.169.254/six-1.0.tar.gz', /169.254.169.254 is a private address/],
+    ['six @ https://[::1]/six-1.0.tar.gz', /private address/],
+    ['six @ https://localhost/six-1.0.tar.gz', /private address/],
+    ['six==1.0 --hash=sha256:abc', /has 3 hex digits/],
+    ['six==1.0 --hash=nonsense', /not well formed/],
+    ['six==1.0 --global-option=x', /--global-option: this option/],
+  ] as const) {
+    test(`refused by line: ${line}`, async () => {
+      const error = await refused(`rich\n\n${line}\n`)
+      assert.match(error.message, message)
+      assert.ok(error.message.startsWith('requirements.txt:3: '), error.message)
+      assert.equal(error.line, 3)
+      assert.notEqual(error.hint, '')
+      assert.doesNotMatch(error.message + error.hint, /secret/)
+    })
+  }
+
+  test('a file that is not there', async () => {
+    await assert.rejects(load({}), /requirements.txt: there is no such file/)
+  })
+})
+
+describe('the lock of a requirements file', () => {
+  test('says what was asked for and what was left open', async () => {
+    const { lock, asked } = await lockOf(
+      {
+        'requirements.txt': '-r dev.txt\nNumPy>=1\npandas==2.1\nsix\nidna @ https://example.org/idna-3.0.tar.gz\n',
+        'dev.txt': '-c limits.txt\npytest\n',
+        'limits.txt': 'six==1.16\nwheel<1\n',
+      },
+      empty,
+    )
+    assert.deepEqual(lock.unpinned, ['numpy', 'pytest'])
+    assert.deepEqual(
+      lock.requirements.filter(({ constraint }) => constraint).map(({ name, line }) => [name, line]),
+      [
+        ['six', 1],
+        ['wheel', 2],
+      ],
+    )
+    assert.ok('path' in asked && asked.path === 'requirements.txt' && !asked.prereleases && !asked.hashes)
+  })
+
+  test('hashes anywhere are hashes everywhere', async () => {
+    const [a, b] = ['a'.repeat(64), 'b'.repeat(64)]
+    const { asked } = await lockOf(
+      { 'requirements.txt': `six==1 --hash=sha256:${a} \\\n --hash=sha256:${b}\nrich==2\n` },
+      empty,
+    )
+    assert.deepEqual(asked.hashes, { six: [a, b], rich: [] })
+    const { asked: required } = await lockOf({ 'requirements.txt': '--require-hashes\nsix==1\n' }, empty)
+    assert.deepEqual(required.hashes, { six: [] })
+  })
+
+  const files = { 'requirements.txt': '# ü\nrequests==2.32.3\nurllib3==1.20\nnum py==1\n' }
+  for (const [said, line] of [
+    ["error: Couldn't parse requirement in `requirements.txt` at position 40\n  cause: Expected one of", 4],
+    ['error: Expected `--hash`, found `"--foo"`: requirements.txt:2:3', 2],
+    ['error: No solution found\n  cause: Because urllib3==1.20 was not found and you require urllib3==1.20, we', 3],
+    ['error: No solution found\n  cause: Because Requests==2.32.3 depends on x and y needs z', 2],
+    ['error: something else', undefined],
+  ] as const) {
+    test(`uv's explanation is passed on in full, with line ${line}`, async () => {
+      const refusing = () => {
+        throw new ResolverRefused('uv', said)
+      }
+      const error = await lockOf(files, refusing).then(
+        () => assert.fail('resolved'),
+        (error) => error,
+      )
+      assert.equal(error.name, 'ResolutionFailed')
+      assert.equal(error.line, line)
+      assert.ok(error.message.endsWith(said.replace('error: ', '')), error.message)
+      assert.notEqual(error.hint, '')
+    })
+  }
+
+  test('a hash that no file has names the line', async () => {
+    const refusing = () => {
+      throw new ResolverRefused('hash', 'no file of version 1.20 has one of the given hashes', 'urllib3')
+    }
+    await assert.rejects(lockOf(files, refusing), /^ResolutionFailed: requirements.txt:3: urllib3: no file of version/)
+  })
+})
