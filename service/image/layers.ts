@@ -2,10 +2,10 @@ import { createHash, type Hash } from 'node:crypto'
 import { once } from 'node:events'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
-import { TAR_BLOCK, TAR_END, tarHeader, tarPadding } from '../../common/tar.ts'
+import { TAR_BLOCK, tarHeader, tarPadding } from '../../common/tar.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import type { LayerDescriptor } from './base.ts'
-import { gzipMember } from './gzip.ts'
+import { END_MEMBER, gzipMember, gzipMember } from './gzip.ts'
 import type { NewLayer } from './layer-plan.ts'
 
 /** https://github.com/opencontainers/image-spec/blob/main/layer.md */
@@ -71,7 +71,7 @@ async function* layerBytes(layer: NewLayer, blobs: Blobs, signal?: AbortSignal):
     }
   }
   if (copied !== layer.bytes) throw new LayerBroken(`${layer.title}: ${copied} bytes where ${layer.bytes} should be`)
-  yield gzipMember(TAR_END)
+  yield END_MEMBER
 }
 
 /** Passes gzip members on, and feeds what they inflate to into a hash. Inflating happens off the event loop. */

@@ -36,17 +36,13 @@ function whiteoutLayer(before: EnvironmentTree, after: EnvironmentTree): NewLaye
 }
 
 /**
- * The highest path that must be whited out to be rid of a file. Undefined where the file remains (perhaps with other
- * content), or where a file takes the place of one of its folders or a folder its own: the layer that brings
- * that one hides what was there.
+ * The highest path that must be whited out to be rid of a file; undefined where a file stays in its place. Where file
+ * and folder change places, the old is whited out too: no engine need know which of them hides the other.
  */
 function topOfGone(path: string, after: EnvironmentTree): string | undefined {
-  if (after.files.has(path) || after.folders.has(path)) return undefined
+  if (after.files.has(path)) return undefined
   let top = path
-  for (let folder = parentOf(top); !after.folders.has(folder); folder = parentOf(top)) {
-    if (after.files.has(folder)) return undefined
-    top = folder
-  }
+  for (let folder = parentOf(top); !after.folders.has(folder); folder = parentOf(top)) top = folder
   return top
 }
 

@@ -35,8 +35,8 @@ const path = fc.oneof(
 )
 const file = fc.record({
   path: path.map((below) => `${SITE}/${below}`),
-  content: fc.constantFrom('', '1', '2'),
-  mode: fc.constantFrom(0o644, 0o644, 0o755),
+  content: fc.constantFrom('', '1', '2', 'ns'),
+  mode: fc.constantFrom(0o644, 0o644, 0o755, 0o777),
 })
 const link = fc.record({
   path: fc.constantFrom('ns', 'a', 'ns/a', 'ns/x.py').map((below) => `${SITE}/${below}`),
