@@ -5,7 +5,7 @@ import { createGunzip } from 'node:zlib'
 import { TAR_BLOCK, tarHeader, tarPadding } from '../../common/tar.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import type { LayerDescriptor } from './base.ts'
-import { END_MEMBER, gzipMember, gzipMember } from './gzip.ts'
+import { END_MEMBER, gzipMember } from './gzip.ts'
 import type { NewLayer } from './layer-plan.ts'
 
 /** https://github.com/opencontainers/image-spec/blob/main/layer.md */
