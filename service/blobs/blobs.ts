@@ -29,6 +29,7 @@ export interface Blobs {
   /**
    * Stores a stream. Visible under its digest only when all of it arrived and matched; durable when the promise resolves.
    * @throws {BlobRefused} when the bytes are not what was expected
+   * @throws {BlobsFull} when there is no room for them
    */
   put(source: AsyncIterable<Uint8Array> | Uint8Array, expected?: BlobExpectation): Promise<BlobInfo>
   /** Removes a blob; removing what is not there is no error. */
@@ -48,6 +49,16 @@ export class BlobMissing extends Error {
 /** Bytes that were offered are not the ones that were announced. */
 export class BlobRefused extends Error {
   override name = 'BlobRefused'
+}
+
+/** There is no room for more blobs. */
+export class BlobsFull extends Error {
+  override name = 'BlobsFull'
+  readonly hint: string
+  constructor(message: string, hint: string, options?: ErrorOptions) {
+    super(message, options)
+    this.hint = hint
+  }
 }
 
 /** Whether some text is a sha256 digest as OCI writes it. */

@@ -3,17 +3,12 @@ import type { EventRow, EventsDatabase } from './schema.ts'
 
 type Db = Kysely<EventsDatabase>
 
-/** Rows a statement; SQLite takes 32,766 parameters. */
-const CHUNK = 100
-
-/** Stores events whose `seq` goes on from the last one of their stream. Only the event writer calls this. */
+/**
+ * Stores events whose `seq` goes on from the last one of their stream, all or none; 1,000 at most, as SQLite takes
+ * 32,766 parameters. Only the event writer calls this.
+ */
 export async function append(db: Db, rows: readonly EventRow[]): Promise<void> {
-  for (let at = 0; at < rows.length; at += CHUNK) {
-    await db
-      .insertInto('events')
-      .values(rows.slice(at, at + CHUNK))
-      .execute()
-  }
+  await db.insertInto('events').values(rows).execute()
 }
 
 /** Events of a stream behind `after`, in order, `limit` at most. */

@@ -12,9 +12,6 @@ import { Topics } from './topics.ts'
 /** How long one process waits for another's transaction. */
 const BUSY_MS = 10_000
 
-/** Pages of 4 kB in the write-ahead log before they are copied into the database. */
-const CHECKPOINT_PAGES = 4000
-
 /**
  * Opens the embedded databases of a data folder, making them where they are missing: `state.db`, whose commits are
  * synchronous, and `events.db`, which may lose its last moments in a power cut. Two processes may have one folder open.
@@ -46,7 +43,7 @@ function openFile(path: string, synchronous: 'FULL' | 'NORMAL', migrations: read
   const db = new DatabaseSync(path, { timeout: BUSY_MS, enableForeignKeyConstraints: true })
   try {
     enterWal(db)
-    db.exec(`PRAGMA synchronous = ${synchronous}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+    db.exec(`PRAGMA synchronous = ${synchronous}`)
     migrate(db, path, migrations)
     return db
   } catch (error) {

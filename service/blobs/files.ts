@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto'
+import { mkdir, open, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import {
+  type BlobExpectation,
+  type BlobInfo,
+  BlobMissing,
+  BlobRefused,
+  type Blobs,
+  BlobsFull,
+  type Digest,
+  isDigest,
+} from './blobs.ts'
+import { syncFolder, TempFiles } from './temp-files.ts'
+
+/**
+ * Blobs as files of a folder, `sha256/ab/<hex>`. What a crash left unfinished is removed first; other processes may
+ * use the folder at the same time.
+ */
+export async function openFileBlobs(folder: string): Promise<Blobs> {
+  const all = join(folder, 'sha256')
+  // All folders at once: a name in one that was made a moment ago would not be durable yet.
+  const folders = Array.from({ length: 256 }, (_, byte) => join(all, byte.toString(16).padStart(2, '0')))
+  await Promise.all(folders.map((path) => mkdir(path, { recursive: true, mode: 0o700 })))
+  await syncFolder(all)
+  const temps = await TempFiles.open(join(folder, 'temp'))
+  return new FileBlobs(folder, temps)
+}
+
+class FileBlobs implements Blobs {
+  readonly #folder: string
+  readonly #temps: TempFiles
+
+  constructor(folder: string, temps: TempFiles) {
+    this.#folder = folder
+    this.#temps = temps
+  }
+
+  async size(digest: Digest): Promise<number | undefined> {
+    try {
+      return (await stat(this.#path(digest))).size
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  async open(digest: Digest, range?: { start: number; end: number }): Promise<Readable> {
+    const file = await open(this.#path(digest)).catch((error: unknown) => {
+      throw codeOf(error) === 'ENOENT' ? new BlobMissing(digest) : error
+    })
+    if (range === undefined) return file.createReadStream()
+    const { size } = await file.stat()
+    if (range.start < 0 || range.start > range.end || range.end > size) {
+      await file.close()
+      throw new RangeError(`bytes ${range.start} to ${range.end} of ${digest}, which has ${size}`)
+    }
+    if (range.start < range.end) return file.createReadStream({ start: range.start, end: range.end - 1 })
+    await file.close()
+    return Readable.from([])
+  }
+
+  async put(source: AsyncIterable<Uint8Array> | Uint8Array, expected: BlobExpectation = {}): Promise<BlobInfo> {
+    const temp = await this.#temps.create().catch(spaceError)
+    try {
+      const hash = createHash('sha256')
+      let size = 0
+      for await (const chunk of source instanceof Uint8Array ? [source] : source) {
+        size += chunk.length
+        if (size > (expected.maxBytes ?? Number.POSITIVE_INFINITY)) {
+          throw new BlobRefused(`more than the ${expected.maxBytes} bytes that are accepted`)
+        }
+        hash.update(chunk)
+        await temp.write(chunk).catch(spaceError)
+      }
+      const digest: Digest = `sha256:${hash.digest('hex')}`
+      if (expected.digest !== undefined && expected.digest !== digest) {
+        throw new BlobRefused(`the ${size} bytes have the digest ${digest}, announced was ${expected.digest}`)
+      }
+      await temp.moveTo(this.#path(digest)).catch(spaceError)
+      return { digest, size }
+    } finally {
+      await temp.discard()
+    }
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    await rm(this.#path(digest), { force: true })
+  }
+
+  #path(digest: Digest): string {
+    // What is in the type may still have come from outside: a name must never lead elsewhere.
+    if (!isDigest(digest)) throw new TypeError(`${JSON.stringify(digest)} is no digest`)
+    const hex = digest.slice('sha256:'.length)
+    return join(this.#folder, 'sha256', hex.slice(0, 2), hex)
+  }
+}
+
+function spaceError(error: unknown): never {
+  const code = codeOf(error)
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error
+  throw new BlobsFull(
+    'there is no room for another blob in the data folder',
+    'free space on its disk, or move it to a bigger one (MEADOW_DATA)',
+    { cause: error },
+  )
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
