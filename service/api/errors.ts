@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express'
 import type { ErrorBody } from '../../common/contract.ts'
-import { BlobRefused } from '../blobs/blobs.ts'
+import { BlobRefused, BlobsFull } from '../blobs/blobs.ts'
 import { DeliveryMalformed } from '../github/deliveries.ts'
 import { jsonFault } from './json-fault.ts'
 
@@ -42,7 +42,7 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof URIError) {
     return new ApiError(400, 'bad-url', 'the URL holds a % that is no escape', 'Encode it as %25.')
   }
-  if (isNodeError(error) && error.code === 'ENOSPC') {
+  if (error instanceof BlobsFull) {
     return new ApiError(507, 'disk-full', "the service's disk is full", 'Free space under MEADOW_DATA.')
   }
   return new ApiError(500, 'internal', 'the service failed', "Its log says why, beside this request's line.")
@@ -53,12 +53,17 @@ const LINGER_MS = 10_000
 
 /** Sends a refusal. */
 export function sendError(request: Request, response: Response, error: ApiError): void {
-  if (!request.complete) {
-    const cut = setTimeout(() => request.destroy(), LINGER_MS)
-    request.once('close', () => clearTimeout(cut)).resume()
-  }
   const body: ErrorBody = { error: { code: error.code, message: error.message, hint: error.hint } }
-  response.status(error.status).json(body)
+  if (request.complete) return void response.status(error.status).json(body)
+  const text = JSON.stringify(body)
+  response
+    .status(error.status)
+    .type('json')
+    .set('content-length', String(Buffer.byteLength(text)))
+    .write(text)
+  const cut = setTimeout(() => request.destroy(), LINGER_MS)
+  response.once('close', () => clearTimeout(cut))
+  request.once('end', () => response.end()).resume()
 }
 
 /** Refuses the methods that a path does not know. */
@@ -100,8 +105,4 @@ function ofBody(error: BodyError): ApiError {
 
 function isBodyError(error: unknown): error is BodyError {
   return error instanceof Error && 'type' in error && 'status' in error && typeof error.type === 'string'
-}
-
-function isNodeError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'code' in error
 }
