@@ -60,7 +60,8 @@ async function startDockerd(say: Say, socket: string, daemon: [string, ...string
     child.once('exit', (code) => reject(new Error(`dockerd ended with ${code}`)))
   })
   const stop = async () => {
-    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) await endWithChildren(child.pid)
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+      await endWithChildren(child.pid)
     rmSync(folder, { recursive: true, force: true })
   }
   const givenUp = new AbortController()
