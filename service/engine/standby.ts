@@ -1,0 +1,201 @@
+import { randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
+import type { Container, ContainerSpec, Engine } from './engine.ts'
+import { FrameDecoder } from './frames.ts'
+import { LAUNCHER_PATH, launcherTar, WORKSPACE } from './launcher-files.ts'
+import { LauncherGone, LauncherLink } from './launcher-link.ts'
+import { type Acknowledge, type LiveRun, liveRun } from './live-run.ts'
+import { ownedTar, parseOwner } from './tar-owner.ts'
+
+export { launcherVersion, WORKSPACE } from './launcher-files.ts'
+export { LauncherGone } from './launcher-link.ts'
+export type { Acknowledge, LiveRun } from './live-run.ts'
+
+/** The label of every container that a node makes for runs; its value is the node's id. */
+export const NODE_LABEL = 'run.meadow.node'
+const PRELOAD_LIMIT = 60_000
+/** Beyond preloading: the interpreter's own start, and a machine under load. */
+const READY_LIMIT = 60_000
+const RESUME_LIMIT = 10_000
+
+/** A container that waits for a run. Nothing in here may be secret. */
+export interface StandbySpec extends Pick<ContainerSpec, 'image' | 'memory' | 'cpus' | 'pids' | 'network' | 'disk'> {
+  /** The node that makes it, for its label. */
+  node: string
+  /** Further labels. */
+  labels?: Record<string, string>
+  /** The path of the image's Python: `/opt/env/bin/python`. */
+  python: string
+  /** Who the image's processes run as, in numbers: `uid:gid`. */
+  user: string
+  /** Added to the image's own and to the defaults. */
+  env?: Record<string, string>
+  /** Modules to import beforehand. */
+  preload: string[]
+  /** A plain tar of the code; its entries are relative to the code's root. */
+  bundle: Readable
+  /** How the launcher counts, in milliseconds and bytes; the defaults are right, tests are shorter. */
+  launcher?: Partial<LauncherLimits>
+}
+
+export interface LauncherLimits {
+  /** It ends when nobody was attached for so long (ms). */
+  unattached: number
+  /** Nobody is attached when nothing was heard for so long (ms). */
+  silence: number
+  /** Preloading is given up after so long (ms). */
+  preload: number
+  /** Bytes that may be under way while somebody is attached. */
+  window: number
+  /** Bytes that are kept while nobody is. */
+  spool: number
+}
+
+/** What a standby becomes. */
+export type Task = (
+  | { argv: string[] }
+  /** A shell line: `bash -eo pipefail -c` where the image has bash, else `/bin/sh -c`. */
+  | { command: string }
+  /** `package.module:function`; a list is positional arguments, an object keyword arguments. */
+  | { function: string; args?: unknown[] | Record<string, unknown> }
+) & {
+  env?: Record<string, string>
+  /** In the environment of the user's process, and nowhere else. */
+  secrets?: Record<string, string>
+  /** Default: `/workspace` */
+  cwd?: string
+  /** Put first on `sys.path` of a function. Default: `/workspace` */
+  sysPath?: string[]
+  /** Milliseconds that it may take; the launcher sees to it. */
+  timeout?: number
+}
+
+/** A container whose launcher waits for a task. */
+export interface Standby {
+  readonly containerId: string
+  /** The version of its Python: `3.11.2` */
+  readonly python: string
+  /** Resolves when it died or the connection was lost: it is of no more use. */
+  readonly gone: Promise<void>
+  /** Hands it the one task that it will ever have. */
+  run(task: Task, options?: { acknowledge?: Acknowledge }): LiveRun
+  /** Removes the container. */
+  destroy(): Promise<void>
+}
+
+/**
+ * Makes a container, puts the launcher and the code in, and waits until the launcher is ready. On failure nothing is left.
+ * @throws {LauncherGone} when the interpreter does not start; {EngineUnavailable | EngineRefused | DiskFull} by the engine
+ */
+export async function prepareStandby(engine: Engine, spec: StandbySpec, signal: AbortSignal): Promise<Standby> {
+  const limits = { ...DEFAULTS, ...spec.launcher }
+  const owner = parseOwner(spec.user)
+  signal.throwIfAborted()
+  const container = await engine.create(containerSpec(spec, limits))
+  let link: LauncherLink | undefined
+  try {
+    await container.put(Readable.from([await launcherTar(owner)]), '/')
+    await container.put(Readable.from(ownedTar(spec.bundle, owner)), WORKSPACE)
+    signal.throwIfAborted()
+    link = new LauncherLink(container, await container.attach(), new FrameDecoder())
+    await container.start()
+    const { python } = await ready(link, limits.preload + READY_LIMIT, signal)
+    return standby(container, link, python)
+  } catch (error) {
+    link?.close()
+    await container.remove()
+    throw error
+  } finally {
+    spec.bundle.destroy()
+  }
+}
+
+/**
+ * Takes up a run that an earlier process began.
+ * @param from the `end` of the last frame that is stored
+ * @throws {LauncherGone} when its container has ended; {ContainerMissing} when it is gone
+ */
+export async function reattach(
+  engine: Engine,
+  containerId: string,
+  from: number,
+  signal: AbortSignal,
+  acknowledge: Acknowledge = 'taken',
+): Promise<LiveRun> {
+  const container = engine.container(containerId)
+  const marker = randomBytes(16).toString('hex')
+  const link = new LauncherLink(container, await container.attach(), new FrameDecoder(from, marker))
+  try {
+    link.send({ resume: { offset: from, marker } })
+    const { state } = await ready(link, RESUME_LIMIT, signal)
+    if (state === 'waiting') throw new LauncherGone(`container ${containerId.slice(0, 12)} never had a task`)
+    return liveRun(container, link, acknowledge)
+  } catch (error) {
+    link.close()
+    throw error
+  }
+}
+
+const DEFAULTS: LauncherLimits = {
+  unattached: 60_000,
+  silence: 10_000,
+  preload: PRELOAD_LIMIT,
+  window: 4 << 20,
+  spool: 64 << 20,
+}
+
+function containerSpec(spec: StandbySpec, limits: LauncherLimits): ContainerSpec {
+  const options = {
+    sysPath: [WORKSPACE],
+    preload: spec.preload,
+    unattached: limits.unattached / 1000,
+    silence: limits.silence / 1000,
+    preloadLimit: limits.preload / 1000,
+    window: limits.window,
+    spool: limits.spool,
+  }
+  const { image, memory, cpus, pids, network, disk } = spec
+  return {
+    ...{ image, memory, cpus, pids, network, disk },
+    command: [spec.python, '-I', '-u', LAUNCHER_PATH, JSON.stringify(options)],
+    env: { LANG: 'C.UTF-8', PYTHONUNBUFFERED: '1', ...spec.env },
+    user: spec.user,
+    workdir: WORKSPACE,
+    labels: { ...spec.labels, [NODE_LABEL]: spec.node },
+    keepStdin: true,
+  }
+}
+
+function standby(container: Container, link: LauncherLink, python: string): Standby {
+  return {
+    containerId: container.id,
+    python,
+    gone: link.gone(),
+    run(task, { acknowledge = 'taken' } = {}) {
+      link.send({ task: wireTask(task) })
+      return liveRun(container, link, acknowledge)
+    },
+    async destroy() {
+      link.close()
+      await container.remove()
+    },
+  }
+}
+
+function wireTask(task: Task): object {
+  const { timeout, cwd = WORKSPACE, sysPath = [WORKSPACE], ...rest } = task
+  return { ...rest, cwd, sysPath, timeout: timeout === undefined ? null : timeout / 1000 }
+}
+
+/** Waits for the launcher's first frame. */
+async function ready(link: LauncherLink, limit: number, signal: AbortSignal) {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const either = AbortSignal.any([signal, AbortSignal.timeout(limit)])
+  const abort = () =>
+    reject(signal.aborted ? signal.reason : new LauncherGone(`no launcher is ready after ${limit} ms`))
+  either.addEventListener('abort', abort, { once: true })
+  if (either.aborted) abort()
+  const frame = await Promise.race([link.next(), promise])
+  if (frame.kind !== 'ready') throw new LauncherGone(`the launcher began with ${frame.kind} instead of ready`)
+  return frame
+}
