@@ -11,8 +11,8 @@ import type { NewLayer } from './layer-plan.ts'
 /** https://github.com/opencontainers/image-spec/blob/main/layer.md */
 export const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip'
 
-/** Bytes that are inflated and hashed at a time: a millisecond of work. */
-const INFLATE_BYTES = 1 << 20
+/** Bytes that are hashed at a time, a millisecond of the event loop, and bytes that may wait to be inflated. */
+const INFLATE = { chunkSize: 1 << 20, highWaterMark: 1 << 20 }
 
 /** Where layers that were once written are remembered, by their keys. */
 export interface LayerIndex {
@@ -74,9 +74,12 @@ async function* layerBytes(layer: NewLayer, blobs: Blobs, signal?: AbortSignal):
   yield END_MEMBER
 }
 
-/** Passes gzip members on, and feeds what they inflate to into a hash. Inflating happens off the event loop. */
+/**
+ * Passes gzip members on, and feeds what they inflate to into a hash. Inflating happens in the thread pool. Hashing in
+ * threads of our own was tried: handing the bytes over costs more than it saves.
+ */
 async function* inflating(source: AsyncIterable<Uint8Array>, hash: Hash, title: string): AsyncGenerator<Uint8Array> {
-  const gunzip = createGunzip({ chunkSize: INFLATE_BYTES })
+  const gunzip = createGunzip(INFLATE)
   let size = 0
   const hashed = pipeline(gunzip, async (chunks) => {
     for await (const chunk of chunks) {
