@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 
 /** What an id names: a run, a build, a job, a repository. */
 export type IdPrefix = 'run' | 'bld' | 'job' | 'rep'
@@ -16,10 +16,8 @@ export function newId(prefix: IdPrefix): string {
   // A clock that went back, or 4096 ids in one millisecond: go on from the last time.
   lastTime = Math.max(now, lastTime) + (sequence > 0xfff ? 1 : 0)
   sequence &= 0xfff
-  const bytes = randomBytes(16)
-  bytes.writeUIntBE(lastTime, 0, 6)
-  bytes.writeUInt16BE(0x7000 | sequence, 6)
-  bytes[8] = 0x80 | ((bytes[8] as number) & 0x3f)
-  const hex = bytes.toString('hex')
-  return `${prefix}_${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  const time = lastTime.toString(16).padStart(12, '0')
+  const count = sequence.toString(16).padStart(3, '0')
+  // The variant and the last 62 random bits are those of any UUID.
+  return `${prefix}_${time.slice(0, 8)}-${time.slice(8)}-7${count}${randomUUID().slice(18)}`
 }

@@ -88,38 +88,48 @@ export async function jobById(db: Db, id: string): Promise<JobRow | undefined> {
   return await db.selectFrom('jobs').selectAll().where('id', '=', id).executeTakeFirst()
 }
 
-/** Takes the job that has waited longest of those kinds: queued and due, or running under a lease that ran out. In a unit. */
+/**
+ * Takes a job of the first of those kinds that has one: the one that has waited longest, queued and due, or running
+ * under a lease that ran out. In a unit.
+ */
 export async function claim(
   db: Db,
   { owner, kinds, now, leaseMs }: { owner: string; kinds: readonly JobKind[]; now: number; leaseMs: number },
 ): Promise<JobRow | undefined> {
-  return await db
-    .updateTable('jobs')
-    .set((set) => ({
-      state: 'running',
-      lease_owner: owner,
-      lease_until: now + leaseMs,
-      fence: set('fence', '+', 1),
-      attempts: set('attempts', '+', 1),
-    }))
-    .where('id', '=', (query) =>
-      query
-        .selectFrom('jobs')
-        .select('id')
-        .where('kind', 'in', kinds)
-        .where(ACTIVE)
-        .where((where) =>
-          where.or([
-            where.and([where('state', '=', 'queued'), where('run_after', '<=', now)]),
-            where.and([where('state', '=', 'running'), where('lease_until', '<=', now)]),
-          ]),
-        )
-        .orderBy('run_after')
-        .orderBy('id')
-        .limit(1),
+  for (const kind of kinds) {
+    const job = await db
+      .updateTable('jobs')
+      .set((set) => ({
+        state: 'running',
+        lease_owner: owner,
+        lease_until: now + leaseMs,
+        fence: set('fence', '+', 1),
+        attempts: set('attempts', '+', 1),
+      }))
+      .where('id', '=', free(db, kind, now))
+      .returningAll()
+      .executeTakeFirst()
+    if (job !== undefined) return job
+  }
+  return undefined
+}
+
+/** The id of the job of a kind that is next. */
+function free(db: Db, kind: JobKind, now: number) {
+  return db
+    .selectFrom('jobs')
+    .select('id')
+    .where('kind', '=', kind)
+    .where(ACTIVE)
+    .where((where) =>
+      where.or([
+        where.and([where('state', '=', 'queued'), where('run_after', '<=', now)]),
+        where.and([where('state', '=', 'running'), where('lease_until', '<=', now)]),
+      ]),
     )
-    .returningAll()
-    .executeTakeFirst()
+    .orderBy('run_after')
+    .orderBy('id')
+    .limit(1)
 }
 
 /** When the next job of those kinds that is queued becomes due, in milliseconds since 1970. */
@@ -208,6 +218,7 @@ export async function releaseOwner(db: Db, owner: string): Promise<number> {
   const { numUpdatedRows } = await db
     .updateTable('jobs')
     .set({ state: 'queued', lease_owner: null, lease_until: null })
+    .where(ACTIVE)
     .where('state', '=', 'running')
     .where('lease_owner', '=', owner)
     .executeTakeFirst()

@@ -50,7 +50,7 @@ create table jobs (
   finished bigint
 );
 create unique index jobs_active on jobs (kind, key) where state in ('queued', 'running');
-create index jobs_due on jobs (run_after, id) where state in ('queued', 'running');
+create index jobs_due on jobs (kind, run_after, id) where state in ('queued', 'running');
 create index jobs_group on jobs (kind, supersedes) where state = 'queued';
 
 create table bundles (

@@ -70,3 +70,8 @@ export function sqliteDialect(connection: DatabaseConnection): Dialect {
 async function refuse(): Promise<never> {
   throw new Error('transactions are units of Database.write')
 }
+
+/** Whether another connection holds the lock: SQLITE_BUSY is 5, extended codes carry it in their low byte. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === 5
+}

@@ -6,7 +6,7 @@ import type { Database } from './database.ts'
 import { GroupCommit } from './group-commit.ts'
 import { EVENTS_MIGRATIONS, migrate, STATE_MIGRATIONS } from './migrations.ts'
 import type { EventsDatabase, StateDatabase } from './schema.ts'
-import { SqliteConnection, sqliteDialect } from './sqlite-driver.ts'
+import { isBusy, SqliteConnection, sqliteDialect } from './sqlite-driver.ts'
 import { Topics } from './topics.ts'
 
 /** How long one process waits for another's transaction. */
@@ -64,9 +64,4 @@ function enterWal(db: DatabaseSync): void {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
     }
   }
-}
-
-/** SQLITE_BUSY is 5; extended codes carry it in their low byte. */
-function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === 5
 }
