@@ -1,0 +1,74 @@
+import { createInterface } from 'node:readline'
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Build, type CacheAccount, type Event, Run, StreamLine, TokenResponse } from '../common/contract.ts'
+import type { ServiceProcess } from './service.ts'
+
+const BUILD_MINUTES = 15
+const ANSWER_MS = 30_000
+
+/** Asks the service what happened: every figure that the quickstart shows comes from here. */
+export class Account {
+  readonly #url: string
+  readonly #token: string
+  readonly #repository: string
+
+  private constructor(url: string, token: string, repository: string) {
+    this.#url = url
+    this.#token = token
+    this.#repository = repository
+  }
+
+  /** Exchanges the service's own token for one that is bound to a repository, as every caller of `/v1` does. */
+  static async open(service: ServiceProcess, repository: string): Promise<Account> {
+    const body = JSON.stringify({ token: service.token, repository })
+    const answer = await ask(`${service.url}/v1/tokens`, { method: 'POST', body })
+    return new Account(service.url, TokenResponse.parse(await answer.json()).token, repository)
+  }
+
+  /**
+   * Waits for the build that a push began; asking for a build that is under way joins it.
+   * @throws {Error} with what the build failed of
+   */
+  async awaitBuild(commit: string): Promise<CacheAccount> {
+    const body = JSON.stringify({ repository: this.#repository, commit })
+    const { id } = (await (await this.#ask('/v1/builds', { method: 'POST', body })).json()) as { id: string }
+    const end = Date.now() + BUILD_MINUTES * 60_000
+    while (Date.now() < end) {
+      const build = Build.parse(await (await this.#ask(`/v1/builds/${id}`)).json())
+      if (build.state === 'failed') throw new Error(`The build failed: ${build.message}\n${build.hint}`)
+      if (build.state === 'finished' && build.cache) return build.cache
+      await sleep(50)
+    }
+    throw new Error(`The build ${id} takes longer than ${BUILD_MINUTES} minutes`)
+  }
+
+  async run(id: string): Promise<Run> {
+    return Run.parse(await (await this.#ask(`/v1/runs/${id}`)).json())
+  }
+
+  /** All events of a run that has finished, those of the build that it waited for among them. */
+  async events(id: string): Promise<{ of: string; event: Event }[]> {
+    const answer = await this.#ask(`/v1/runs/${id}/events`)
+    if (!answer.body) throw new Error('An event stream has no body')
+    const found: { of: string; event: Event }[] = []
+    for await (const text of createInterface(Readable.fromWeb(answer.body as never))) {
+      const line = StreamLine.parse(JSON.parse(text))
+      if ('event' in line) found.push(line)
+      if ('error' in line) throw new Error(line.error.message)
+      if ('end' in line) break
+    }
+    return found
+  }
+
+  async #ask(path: string, init: RequestInit = {}): Promise<Response> {
+    return await ask(`${this.#url}${path}`, init, this.#token)
+  }
+}
+
+async function ask(url: string, init: RequestInit, token?: string): Promise<Response> {
+  const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) }
+  const answer = await fetch(url, { ...init, headers, signal: AbortSignal.timeout(ANSWER_MS) })
+  if (answer.ok) return answer
+  throw new Error(`${init.method ?? 'GET'} ${url} was answered ${answer.status}: ${await answer.text()}`)
+}

@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { endProcess } from '../machine/process.ts'
+
+/** The service as a process of its own, as `npm start` runs it. */
+export interface ServiceProcess {
+  url: string
+  /** Host and port, as its registry's images are named. */
+  host: string
+  token: string
+  webhookSecret: string
+  /** What it prints. */
+  logFile: string
+  /**
+   * Waits until a container that was made after some time (milliseconds since 1970) waits for a run, as the service's
+   * own table of them says.
+   * @returns false where none came within a minute: runs then start cold
+   */
+  awaitStandby(since: number): Promise<boolean>
+  stop(): Promise<void>
+}
+
+const START_SECONDS = 60
+const STOP_SECONDS = 60
+const STANDBY_SECONDS = 60
+
+/**
+ * Starts the service with all of its state below `folder`, and waits until it is ready.
+ * @param settings further `MEADOW_*` settings, before those of the surrounding environment
+ * @throws {Error} with the end of its log when it does not get ready
+ */
+export async function startService(folder: string, settings: Record<string, string>): Promise<ServiceProcess> {
+  const host = `127.0.0.1:${await freePort()}`
+  const [token, webhookSecret] = [randomBytes(24).toString('hex'), randomBytes(24).toString('hex')]
+  const logFile = join(folder, 'service.log')
+  const log = openSync(logFile, 'a')
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../service/main.ts')], {
+    cwd: folder,
+    env: {
+      ...process.env,
+      MEADOW_DATA: join(folder, 'data'),
+      MEADOW_LISTEN: host,
+      MEADOW_TOKEN: token,
+      MEADOW_WEBHOOK_SECRET: webhookSecret,
+      ...settings,
+    },
+    stdio: ['ignore', log, log],
+    // An interrupt at the terminal is passed on by `stop`, in order.
+    detached: true,
+  })
+  closeSync(log)
+  const ended = () => child.exitCode !== null || child.signalCode !== null
+  const stop = async () => {
+    if (child.pid !== undefined && !ended()) await endProcess(child.pid, STOP_SECONDS * 1000)
+  }
+  const awaitStandby = (since: number) => readyStandby(join(folder, 'data/state.db'), since)
+  const service = { url: `http://${host}`, host, token, webhookSecret, logFile, awaitStandby, stop }
+  if (await ready(service.url, ended)) return service
+  await stop()
+  throw new Error(`The service did not get ready:\n${readFileSync(logFile, 'utf8').slice(-4000)}`)
+}
+
+async function ready(url: string, ended: () => boolean): Promise<boolean> {
+  const end = Date.now() + START_SECONDS * 1000
+  while (!ended() && Date.now() < end) {
+    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) }).catch(() => undefined)
+    if (answer?.ok) return true
+    await sleep(50)
+  }
+  return false
+}
+
+async function readyStandby(file: string, since: number): Promise<boolean> {
+  using database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 })
+  const ready = database.prepare("select 1 from standbys where state = 'ready' and created >= ?")
+  const end = Date.now() + STANDBY_SECONDS * 1000
+  while (ready.get(since) === undefined) {
+    if (Date.now() > end) return false
+    await sleep(10)
+  }
+  return true
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('a TCP server has no port')
+  return address.port
+}
