@@ -1,0 +1,22 @@
+/** A wheel that breaks the format, is damaged, or would touch what is not its own. */
+export class WheelRefused extends Error {
+  override name = 'WheelRefused'
+  /** The wheel's file name. */
+  readonly wheel: string
+  /** The entry at fault, where it is one's. */
+  readonly entry: string | undefined
+  readonly reason: string
+  /** The fix. */
+  readonly hint: string
+  constructor(wheel: string, entry: string | undefined, reason: string, hint = DEFAULT_HINT) {
+    super(entry === undefined ? `${wheel}: ${reason}` : `${wheel}: ${JSON.stringify(entry)} ${reason}`)
+    this.wheel = wheel
+    this.entry = entry
+    this.reason = reason
+    this.hint = hint
+  }
+}
+
+const DEFAULT_HINT =
+  'Pin another version of the package, or have the wheel built anew: this one breaks the wheel format ' +
+  '(https://packaging.python.org/en/latest/specifications/binary-distribution-format/).'
