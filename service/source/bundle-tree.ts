@@ -1,0 +1,95 @@
+import { buffer } from 'node:stream/consumers'
+import { readTar } from '../../common/read-tar.ts'
+import { tarHeader, tarPadding } from '../../common/tar.ts'
+import type { Blobs, Digest } from '../blobs/blobs.ts'
+
+/** The files of a code tree, to be looked at. */
+export interface TreeReader {
+  /** Of all files, not of folders and links; in byte order. */
+  paths(): Promise<string[]>
+  /**
+   * A file's content, or undefined where there is none.
+   * @throws {FileTooLarge}
+   */
+  read(path: string): Promise<Buffer | undefined>
+}
+
+/** Somebody wants to look into a file that is too large to be looked into. */
+export class FileTooLarge extends Error {
+  override name = 'FileTooLarge'
+  readonly hint = 'Only small text files can be used here.'
+}
+
+/** Environment files and workflows are looked into; none is larger than this. */
+const MAX_FILE = 32 * 1024 * 1024
+
+interface Place {
+  start: number
+  size: number
+}
+
+/** Reads single files out of a bundle. It is listed once, when it is first asked. */
+export class BundleTree implements TreeReader {
+  readonly #blobs: Blobs
+  readonly #digest: Digest
+  #index: Promise<Map<string, Place>> | undefined
+
+  constructor(blobs: Blobs, digest: Digest) {
+    this.#blobs = blobs
+    this.#digest = digest
+  }
+
+  async paths(): Promise<string[]> {
+    return [...(await this.#places()).keys()]
+  }
+
+  async read(path: string): Promise<Buffer | undefined> {
+    const place = (await this.#places()).get(path)
+    if (place === undefined) return undefined
+    const { start, size } = place
+    if (size > MAX_FILE) throw new FileTooLarge(`${path} has ${size} bytes; at most ${MAX_FILE} are read`)
+    return size === 0
+      ? Buffer.alloc(0)
+      : await buffer(await this.#blobs.open(this.#digest, { start, end: start + size }))
+  }
+
+  #places(): Promise<Map<string, Place>> {
+    this.#index ??= this.#list()
+    return this.#index
+  }
+
+  async #list(): Promise<Map<string, Place>> {
+    const places = new Map<string, Place>()
+    let at = 0
+    for await (const { entry } of readTar(await this.#blobs.open(this.#digest))) {
+      // A bundle is canonical: the header of an entry is as long as the one that we would write.
+      at += tarHeader(entry).length
+      if (entry.type === 'file') places.set(entry.path, { start: at, size: entry.size })
+      at += entry.size + tarPadding(entry.size).length
+    }
+    return places
+  }
+}
+
+/** A tree with further files beside its own; a file of the tree itself comes first. */
+export function withFiles(tree: TreeReader, files: Record<string, Digest>, blobs: Blobs): TreeReader {
+  const added = new Map(Object.entries(files))
+  return {
+    async paths() {
+      return [...new Set([...(await tree.paths()), ...added.keys()])].sort(byBytes)
+    },
+    async read(path) {
+      const own = await tree.read(path)
+      const digest = added.get(path)
+      if (own !== undefined || digest === undefined) return own
+      const size = await blobs.size(digest)
+      if (size !== undefined && size > MAX_FILE)
+        throw new FileTooLarge(`${path} has ${size} bytes; at most ${MAX_FILE} are read`)
+      return await buffer(await blobs.open(digest))
+    },
+  }
+}
+
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}

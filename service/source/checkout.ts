@@ -1,0 +1,183 @@
+import { access, mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { SimpleGit } from 'simple-git'
+import { GitFailed, git } from '../../common/git-process.ts'
+import { gitEnvironment, remoteGit } from './git.ts'
+import { RemoteError, remoteError, remoteUrl } from './remote.ts'
+import { Turns } from './turns.ts'
+
+/** A repository: its identity here, and the name by which the host knows it now. */
+export interface RepositoryRef {
+  /** `rep_…` */
+  id: string
+  /** `owner/name` */
+  name: string
+}
+
+/** What a host says that its refs are: `refs/…` to commit, tags peeled. */
+export type RemoteRefs = Map<string, string>
+
+export interface CheckoutOptions {
+  /** Folder for one pair of bare repositories a repository id. */
+  folder: string
+  /** Base of clone URLs. */
+  gitUrl: URL
+  caBundle?: string | undefined
+  /** Milliseconds for one fetch. */
+  timeout?: number
+}
+
+const FIVE_MINUTES = 300_000
+const COMMIT = /^[0-9a-f]{40}$/
+
+/** The commits of a repository, without their files. */
+export class History {
+  readonly #folder: string
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /** Whether a commit is in the history of a ref: one of these, or below one of these (`refs/heads`). */
+  async holds(commit: string, prefixes: string[], signal: AbortSignal): Promise<boolean> {
+    // Without any, git would look at all refs.
+    if (prefixes.length === 0) return false
+    const refs = await this.#ask(
+      ['for-each-ref', '--count=1', '--format=%(refname)', '--contains', commit, ...prefixes],
+      signal,
+    )
+    return refs !== undefined && refs !== ''
+  }
+
+  /** The commit that a ref is at; undefined where there is no such ref. */
+  async resolve(ref: string, signal: AbortSignal): Promise<string | undefined> {
+    return await this.#ask(['rev-parse', '--verify', '--quiet', `${ref}^{commit}`], signal)
+  }
+
+  /** The parents of a commit that is here. */
+  async parents(commit: string, signal: AbortSignal): Promise<string[]> {
+    const line = await this.#ask(['rev-list', '--parents', '--max-count=1', commit], signal)
+    return line?.split(' ').slice(1) ?? []
+  }
+
+  async #ask(args: string[], signal: AbortSignal): Promise<string | undefined> {
+    // No protocol is allowed: git must not go and fetch a commit that it lacks, which lies outside then.
+    const env = { ...gitEnvironment(), GIT_ALLOW_PROTOCOL: 'none' }
+    try {
+      return (await git(args, { cwd: this.#folder, env, signal })).toString().trim()
+    } catch (error) {
+      if (error instanceof GitFailed && error.exitCode !== undefined) return undefined
+      throw error
+    }
+  }
+}
+
+/** Bare repositories of what was fetched: one for single commits without history, one for history without files. */
+export class Checkouts {
+  readonly #options: CheckoutOptions
+  readonly #turns = new Turns()
+
+  constructor(options: CheckoutOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Fetches exactly one commit, by its 40 hex digits and without its history, unless it is there.
+   * @returns the bare repository that holds it
+   * @throws {RemoteError}
+   */
+  async commit(repository: RepositoryRef, commit: string, signal: AbortSignal): Promise<string> {
+    if (!COMMIT.test(commit)) throw new RangeError(`${commit} is not 40 lower-case hex digits`)
+    return await this.#turns.take(repository.id, async () => {
+      const folder = await this.#bare(repository.id, 'commits.git')
+      if (await holds(folder, commit)) return folder
+      // Only this process works here, one fetch at a time: a lock that is there was left by one that was killed.
+      await rm(join(folder, 'shallow.lock'), { force: true })
+      const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1']
+      await this.#ask(repository, { folder, signal, commit }, (git, url) => git.raw([...args, url, commit]))
+      return folder
+    })
+  }
+
+  /**
+   * The branches and tags of a repository, and the refs of one pull request.
+   * @throws {RemoteError}
+   */
+  async refs(repository: RepositoryRef, pullRequest: number | undefined, signal: AbortSignal): Promise<RemoteRefs> {
+    const folder = await this.#bare(repository.id, 'commits.git')
+    const patterns = ['refs/heads/*', 'refs/tags/*']
+    if (pullRequest !== undefined) patterns.push(`refs/pull/${pullRequest}/head`, `refs/pull/${pullRequest}/merge`)
+    const listing = await this.#ask(repository, { folder, signal }, (git, url) =>
+      git.raw(['ls-remote', '--quiet', url, ...patterns]),
+    )
+    const refs: RemoteRefs = new Map()
+    for (const line of listing.split('\n')) {
+      const [, id, ref] = /^([0-9a-f]{40})\t(refs\/.+)$/.exec(line) ?? []
+      // An annotated tag comes twice; the second time, with ^{}, it says the commit.
+      if (id && ref) refs.set(ref.replace(/\^\{\}$/, ''), id)
+    }
+    return refs
+  }
+
+  /**
+   * Fetches the history of all branches and tags, and of the named refs: commits alone where the host can (`tree:0`).
+   * @throws {RemoteError}
+   */
+  async history(repository: RepositoryRef, refs: string[], signal: AbortSignal): Promise<History> {
+    return await this.#turns.take(repository.id, async () => {
+      const folder = await this.#bare(repository.id, 'history.git')
+      const specs = ['refs/heads/*', 'refs/tags/*', ...refs].map((ref) => `+${ref}:${ref}`)
+      await this.#ask(repository, { folder, signal }, async (remote, url) => {
+        // A partial clone needs a remote with a name.
+        await git(['config', 'remote.origin.url', url], { cwd: folder, env: gitEnvironment(), signal })
+        const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--prune', '--filter=tree:0', 'origin']
+        await remote.raw([...args, ...specs])
+      })
+      return new History(folder)
+    })
+  }
+
+  async #bare(id: string, name: string): Promise<string> {
+    if (!/^[\w-]+$/.test(id)) throw new RangeError(`${id} is not the id of a repository`)
+    const folder = join(this.#options.folder, id, name)
+    const made = await access(join(folder, 'HEAD')).then(
+      () => true,
+      () => false,
+    )
+    if (made) return folder
+    await mkdir(folder, { recursive: true })
+    await git(['init', '--quiet', '--bare', '--template=', '.'], { cwd: folder, env: gitEnvironment() })
+    return folder
+  }
+
+  async #ask<T>(
+    repository: RepositoryRef,
+    { folder, signal, commit }: { folder: string; signal: AbortSignal; commit?: string },
+    work: (git: SimpleGit, url: string) => Promise<T>,
+  ): Promise<T> {
+    const { gitUrl, caBundle, timeout = FIVE_MINUTES } = this.#options
+    const url = remoteUrl(gitUrl, repository.name)
+    const limit = AbortSignal.timeout(timeout)
+    const both = AbortSignal.any([signal, limit])
+    try {
+      return await work(remoteGit({ folder, protocol: gitUrl.protocol, signal: both, caBundle }), url)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (limit.aborted) {
+        const message = `${url} did not give what was asked within ${timeout / 1000} s`
+        throw new RemoteError('unreachable', message, 'Check the git host, and how large the repository is.')
+      }
+      throw remoteError(error instanceof Error ? error.message : String(error), { url, commit })
+    }
+  }
+}
+
+/** Whether a commit with all of its tree is there: a fetch leaves all or nothing. */
+async function holds(folder: string, commit: string): Promise<boolean> {
+  try {
+    await git(['cat-file', '-e', `${commit}^{commit}`], { cwd: folder, env: gitEnvironment() })
+    return true
+  } catch (error) {
+    if (error instanceof GitFailed) return false
+    throw error
+  }
+}

@@ -1,0 +1,132 @@
+import type { BundleLimits } from '../../common/bundle-format.ts'
+import type { UploadedBundle } from '../../common/contract.ts'
+import type { BlobInfo, Blobs } from '../blobs/blobs.ts'
+import { bundleOf, saveBundle } from '../database/code.ts'
+import type { Database } from '../database/database.ts'
+import { wasPushed } from '../database/deliveries.ts'
+import { type Domain, pullRequestDomain } from '../policy/domain.ts'
+import { type StoredBundle, storeCommit, storeUpload } from './bundle.ts'
+import { BundleTree, type TreeReader } from './bundle-tree.ts'
+import { type CheckoutOptions, Checkouts, type RepositoryRef } from './checkout.ts'
+import { type Claim, CodeNotProven, narrower, provenDomain, unprovenDomain } from './proof.ts'
+import { RemoteError } from './remote.ts'
+
+/** What is wanted, and who wants it. */
+export interface CodeAsked {
+  repository: RepositoryRef
+  /** 40 hex digits. */
+  commit: string
+  pullRequest?: number | undefined
+  /** What the client uploaded for the case that the service can't fetch the commit. */
+  bundle?: UploadedBundle | undefined
+  callerDomain: Domain
+}
+
+/** The code of a commit. */
+export interface Code {
+  /** The narrower of the code's own domain and the caller's. */
+  domain: Domain
+  bundle: BlobInfo
+  tree: TreeReader
+}
+
+export interface CodeOptions {
+  signal: AbortSignal
+  /** Called with what a user should know. */
+  report: (line: string) => void
+}
+
+/** Code at a commit. */
+export interface Source {
+  /**
+   * Finds the domain of a commit and its bundle; fetches it, or takes the upload, where it is not known yet.
+   * @throws {CodeNotProven} for a commit that nothing vouches for
+   * @throws {WrongDomain} for code that the caller may not have
+   * @throws {RemoteError} where the git host does not give it and nothing was uploaded
+   * @throws {BundleRefused} for trees and uploads that are refused
+   */
+  codeAt(asked: CodeAsked, options: CodeOptions): Promise<Code>
+}
+
+export interface SourceParts {
+  database: Database
+  blobs: Blobs
+  checkout: CheckoutOptions
+  limits?: BundleLimits | undefined
+}
+
+type Obtained = StoredBundle & { fetched: boolean }
+
+export function createSource({ database, blobs, checkout, limits }: SourceParts): Source {
+  const checkouts = new Checkouts(checkout)
+  const evidence = {
+    checkouts,
+    wasPushed: (repository: string, commit: string) => wasPushed(database.state, repository, commit),
+  }
+
+  const known = async (domain: Domain, commit: string): Promise<BlobInfo | undefined> => {
+    const row = await bundleOf(database.state, [domain], commit)
+    return row && (await blobs.size(row.digest)) !== undefined ? { digest: row.digest, size: row.size } : undefined
+  }
+
+  const save = async (domain: Domain, commit: string, { digest, size }: BlobInfo) =>
+    await database.write(({ db }) => saveBundle(db, { domain, commit_id: commit, digest, size, created: Date.now() }))
+
+  /** What needs no look at the git host: a bundle lies in a domain only after it was proven to belong there. */
+  const knownAlready = async ({ repository, commit, pullRequest }: Claim) => {
+    const domains = [repository.id]
+    if (pullRequest !== undefined) domains.push(pullRequestDomain(repository.id, pullRequest))
+    for (const domain of domains) {
+      const bundle = await known(domain, commit)
+      if (bundle) return { domain, bundle }
+    }
+    return undefined
+  }
+
+  const prove = async (asked: CodeAsked, { signal, report }: CodeOptions): Promise<Domain> => {
+    const unproven = unprovenDomain(asked)
+    const may = asked.bundle !== undefined || (await known(unproven, asked.commit)) !== undefined
+    try {
+      const proven = await provenDomain(evidence, asked, signal)
+      if (proven !== undefined) return proven
+    } catch (error) {
+      if (!(error instanceof RemoteError) || !may) throw error
+      report(`${error.message}; the uploaded code is used, as that of nobody but this commit`)
+    }
+    if (may) return unproven
+    throw new CodeNotProven(asked.commit, asked.repository.name, asked.pullRequest)
+  }
+
+  /** Fetches rather than take an upload, where the host has the commit: what the service made itself needs no proof. */
+  const obtain = async (asked: CodeAsked, domain: Domain, { signal, report }: CodeOptions): Promise<Obtained> => {
+    const { repository, commit, bundle } = asked
+    if (domain !== unprovenDomain(asked)) {
+      try {
+        const folder = await checkouts.commit(repository, commit, signal)
+        return { ...(await storeCommit(blobs, folder, commit, { signal, limits })), fetched: true }
+      } catch (error) {
+        if (!(error instanceof RemoteError) || bundle === undefined) throw error
+        report(`${error.message}; the uploaded code is used`)
+      }
+    }
+    if (bundle === undefined) throw new CodeNotProven(commit, repository.name, asked.pullRequest)
+    return { ...(await storeUpload(blobs, commit, bundle, limits)), fetched: false }
+  }
+
+  return {
+    async codeAt(asked, options) {
+      const found = await knownAlready(asked)
+      const proven = found?.domain ?? (await prove(asked, options))
+      const domain = narrower(proven, asked.callerDomain)
+      let bundle = found?.bundle ?? (await known(proven, asked.commit))
+      if (bundle === undefined) {
+        const made = await obtain(asked, proven, options)
+        for (const { path } of made.gitlinks) options.report(`${path} is a submodule: its files are left out`)
+        // Its ids prove an upload, but as far as SHA-1 goes: it does not rise above who sent it.
+        await save(made.fetched ? proven : domain, asked.commit, made)
+        bundle = { digest: made.digest, size: made.size }
+      }
+      return { domain, bundle, tree: new BundleTree(blobs, bundle.digest) }
+    },
+  }
+}
