@@ -26,7 +26,7 @@ export function freshLayers(artifacts: PlannedArtifact[], tree: EnvironmentTree,
   const laid = artifacts.map((artifact) => layDown(artifact, tree)).filter(({ parts }) => parts.length > 0)
   let groups = laid.map((one) => [one])
   const tooMany = () => below + groups.length > MOST_FRESH_LAYERS && groups.length > BUCKETS
-  for (let small = SMALL; tooMany(); small *= 4) groups = inBuckets(laid, small)
+  for (let small = SMALL; tooMany(); small *= 2) groups = inBuckets(laid, small)
   return groups.map(artifactsLayer)
 }
 

@@ -2,11 +2,11 @@ import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { assembleImage } from '../../service/image/assemble.ts'
-import type { BaseImage } from '../../service/image/base.ts'
 import type { Fragment } from '../../service/image/fragment.ts'
 import { layoutFromJson, layoutToJson } from '../../service/image/layout.ts'
 import { planDelta, planFresh } from '../../service/image/plan.ts'
 import {
+  BASE,
   type MadeArtifact,
   type MadeFile,
   MemoryLayerIndex,
@@ -16,15 +16,6 @@ import {
 } from '../support/fragments.ts'
 import { MemoryBlobs } from '../support/memory-blobs.ts'
 import { applyLayers, installOneByOne } from '../support/trees.ts'
-
-const BASE: BaseImage = {
-  name: 'python:3.11',
-  digest: `sha256:${'b'.repeat(64)}`,
-  layers: [],
-  defaults: { env: [], user: '', workdir: '' },
-  platform: 'linux/amd64',
-  reference: '',
-}
 
 /** Few names, so that artifacts meet in files, in folders, and in files that are another's folders. */
 const part = fc.constantFrom('ns', 'a', 'x.py', 'y.py', '__init__.py', '__pycache__')

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { tarHeader, tarPadding } from '../../common/tar.ts'
 import type { Blobs } from '../../service/blobs/blobs.ts'
-import type { LayerDescriptor } from '../../service/image/base.ts'
+import type { BaseImage, LayerDescriptor } from '../../service/image/base.ts'
 import type { Fragment, FragmentEntry, PlannedArtifact, StoredFragment } from '../../service/image/fragment.ts'
 import type { LayerIndex } from '../../service/image/layers.ts'
 import { FIXED_TIME, skeletonEntries } from '../../service/image/skeleton.ts'
@@ -38,8 +38,31 @@ export const PROBE: Probe = {
   user: '0:0',
 }
 
+/** A base without layers. */
+export const BASE: BaseImage = {
+  name: 'python:3.11',
+  digest: `sha256:${'b'.repeat(64)}`,
+  layers: [],
+  defaults: { env: ['PATH=/usr/bin:/bin', 'LANG=C.UTF-8', 'PYTHONHOME=/usr'], user: '1000', workdir: '/home' },
+  platform: 'linux/amd64',
+  reference: '',
+}
+
 export const SKELETON = skeletonEntries(PROBE)
 export const SITE = 'opt/env/lib/python3.11/site-packages'
+
+/** An artifact that is one module with byte code, `<name>/<module>.py`, and its metadata. */
+export function madeModule(name: string, version = '1', content = `# ${name} ${version}`): MadeArtifact {
+  return {
+    name,
+    version,
+    files: [
+      { path: `${SITE}/${name}/__init__.py`, content },
+      { path: `${SITE}/${name}-${version}.dist-info/METADATA`, content: `Name: ${name}` },
+    ],
+    bytecode: [{ path: `${SITE}/${name}/__pycache__/__init__.cpython-311.pyc`, content: `compiled ${content}` }],
+  }
+}
 
 /** Stores an artifact's fragments and their manifests. */
 export async function storeArtifact(made: MadeArtifact, blobs: Blobs): Promise<PlannedArtifact> {
