@@ -11,11 +11,11 @@ import { TAR_END, tarPadding } from '../../common/tar.ts'
  * Accepts an uploaded bundle as the code of a commit only if the object ids say so: the commit object hashes to the
  * commit, names a tree, and the files hash to that tree. It must also be the very bytes that the service would have made
  * itself, so that one commit has one bundle.
- * @param tar the uploaded bytes, whose sha256 is `uploaded.digest`
+ * @param open gives the uploaded bytes, whose sha256 is `uploaded.digest`
  * @throws {BundleRefused} or {TarRefused}
  */
 export async function verifyUpload(
-  tar: AsyncIterable<Uint8Array>,
+  open: () => Promise<AsyncIterable<Uint8Array>>,
   commit: string,
   uploaded: UploadedBundle,
   limits?: BundleLimits,
@@ -25,7 +25,7 @@ export async function verifyUpload(
   if (objectId('commit', raw) !== commit || tree === undefined) {
     throw refused(`the uploaded commit object is not that of ${commit}`)
   }
-  const { leaves, digest } = await readLeaves(tar, limits)
+  const { leaves, digest } = await readLeaves(await open(), limits)
   for (const { path, id } of uploaded.gitlinks) leaves.push({ path, mode: '160000', id })
   if (treeId(leaves) !== tree) throw refused(`the uploaded files are not those of ${commit}`)
   if (digest !== uploaded.digest) throw refused('the uploaded bundle is not in the canonical form')

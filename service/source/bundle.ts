@@ -40,6 +40,6 @@ export async function storeUpload(
 ): Promise<StoredBundle> {
   const digest = uploaded.digest as Digest
   const size = await blobs.size(digest)
-  await verifyUpload(await blobs.open(digest), commit, uploaded, limits)
+  await verifyUpload(() => blobs.open(digest), commit, uploaded, limits)
   return { digest, size: size ?? 0, gitlinks: uploaded.gitlinks }
 }

@@ -65,7 +65,9 @@ export class History {
     try {
       return (await git(args, { cwd: this.#folder, env, signal })).toString().trim()
     } catch (error) {
-      if (error instanceof GitFailed && error.exitCode !== undefined) return undefined
+      if (!(error instanceof GitFailed)) throw error
+      // Where it may not fetch, a broken pipe ends git before it can exit.
+      if (error.exitCode !== undefined || error.stderr.includes('not allowed')) return undefined
       throw error
     }
   }

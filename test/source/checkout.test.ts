@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { Checkouts } from '../../service/source/checkout.ts'
+import { remoteUrl } from '../../service/source/remote.ts'
+import { serveGit } from '../support/git-http.ts'
+import { TestRepository, temporaryFolder } from '../support/repositories.ts'
+
+const REPOSITORY = { id: 'rep_1', name: 'owner/name' }
+const { signal } = new AbortController()
+
+async function setUp(t: TestContext) {
+  const folder = await temporaryFolder(t)
+  const origin = await TestRepository.make(join(folder, 'git', 'owner', 'name.git'))
+  const host = await serveGit(t, join(folder, 'git'))
+  const checkouts = (options: { gitUrl?: URL; timeout?: number } = {}) =>
+    new Checkouts({ folder: join(folder, 'checkouts'), gitUrl: host.url, ...options })
+  return { folder, origin, host, checkouts }
+}
+
+test('exactly the commit is fetched, over HTTP and from a folder', async (t) => {
+  const { folder, origin, checkouts } = await setUp(t)
+  const first = await origin.commit({ a: '1' })
+  const second = await origin.commit({ a: '2' }, { parents: [first], ref: 'refs/heads/main' })
+  const bases = [undefined, pathToFileURL(join(folder, 'git'))]
+  for (const [n, gitUrl] of bases.entries()) {
+    const there = await checkouts(gitUrl && { gitUrl }).commit({ ...REPOSITORY, id: `rep_${n}` }, second, signal)
+    const bare = new (class {
+      has = (id: string) => origin.git([`--git-dir=${there}`, 'cat-file', '-e', id])
+    })()
+    await bare.has(`${second}:a`)
+    await assert.rejects(bare.has(first))
+  }
+})
+
+test('many ask at once, one fetches; a lock left by a killed process is no obstacle', async (t) => {
+  const { origin, host, checkouts } = await setUp(t)
+  const first = await origin.commit({ a: '1' })
+  const second = await origin.commit({ a: '2' })
+  const there = checkouts()
+  const folder = await there.commit(REPOSITORY, first, signal)
+  await writeFile(join(folder, 'shallow.lock'), '')
+  host.asked.length = 0
+  await Promise.all(Array.from({ length: 8 }, () => there.commit(REPOSITORY, second, signal)))
+  assert.equal(host.asked.filter((path) => path.includes('info/refs')).length, 1)
+})
+
+test('what goes wrong is told apart', async (t) => {
+  const { origin, host, checkouts } = await setUp(t)
+  const commit = await origin.commit({ a: '1' })
+  const ask = (options = {}, name = 'owner/name', id = commit) =>
+    checkouts(options).commit({ id: 'rep_x', name }, id, signal)
+  await assert.rejects(ask({}, 'owner/other'), { name: 'RemoteError', code: 'repository-not-found' })
+  await assert.rejects(ask({}, 'owner/name', '1'.repeat(40)), { code: 'commit-not-found', message: /1{40}/ })
+  host.fault = 401
+  await assert.rejects(ask(), { code: 'needs-credentials', hint: /access/, retryable: false })
+  host.fault = 503
+  await assert.rejects(ask(), { code: 'unreachable', retryable: true })
+  host.fault = 'hang'
+  await assert.rejects(ask({ timeout: 300 }), { code: 'unreachable', message: /within 0.3 s/ })
+  await assert.rejects(ask({ gitUrl: new URL('http://127.0.0.1:9') }), { code: 'unreachable' })
+  host.fault = undefined
+  assert.ok(await ask())
+})
+
+test('a fetch ends when it is no longer wanted', async (t) => {
+  const { host, checkouts } = await setUp(t)
+  host.fault = 'hang'
+  const controller = new AbortController()
+  const asked = checkouts().commit(REPOSITORY, '1'.repeat(40), controller.signal)
+  const reason = new Error('not wanted')
+  setTimeout(() => controller.abort(reason), 50)
+  await assert.rejects(asked, reason)
+})
+
+test('clone URLs come from the base alone', () => {
+  const name = 'o/n'
+  assert.equal(remoteUrl(new URL('https://github.com'), name), 'https://github.com/o/n.git')
+  assert.equal(remoteUrl(new URL('https://git.example.org/base/'), name), 'https://git.example.org/base/o/n.git')
+  assert.equal(remoteUrl(new URL('file:///srv/git'), name), 'file:///srv/git/o/n')
+  for (const base of ['http://git.example.org', 'ssh://git@github.com', 'ext://x', 'git://github.com']) {
+    assert.throws(() => remoteUrl(new URL(base), name), /not allowed/, base)
+  }
+})
+
+test('only the full name of a commit is taken', async (t) => {
+  const { checkouts } = await setUp(t)
+  for (const id of ['main', '--upload-pack=touch x', 'abcdef', 'A'.repeat(40)]) {
+    await assert.rejects(checkouts().commit(REPOSITORY, id, signal), RangeError)
+  }
+})
