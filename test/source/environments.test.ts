@@ -97,14 +97,7 @@ test('steps for other repositories and wrong values are noted', async () => {
 
 test('hostile and broken workflows are noted in bounded time', async () => {
   const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${'bcdefghij'.replace(/./g, (c, n) => `${c}: &${c} [${`*${'abcdefghij'[n]},`.repeat(9)}]\n`)}`
-  for (const content of [
-    bomb,
-    `jobs: ${'['.repeat(50_000)}`,
-    'jobs: {a: ',
-    'a: 1\na: 2',
-    '\t',
-    'x'.repeat(2 ** 20 + 1),
-  ]) {
+  for (const content of [bomb, `jobs: ${'['.repeat(50_000)}`, 'jobs: {a: ', 'a: 1\na: 2', 'x'.repeat(2 ** 20 + 1)]) {
     const { requests, notes } = await asked({ 'requirements.txt': '', '.github/workflows/x.yml': content })
     assert.deepEqual(requests, [{ interpreter: 'auto' }])
     assert.match(notes.join(), /^\.github\/workflows\/x\.yml: .*; ignored$/, content.slice(0, 20))
