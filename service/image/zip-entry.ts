@@ -7,7 +7,7 @@ import { checkLocalHeader } from './zip-local.ts'
 import { ZipRefused } from './zip-refused.ts'
 
 /** Up to here an entry is inflated by one call in memory, which for small ones is many times faster than a stream. */
-const SMALL = { compressed: 2 ** 20, size: 8 * 2 ** 20 }
+const SMALL = { compressed: 2 ** 18, size: 2 ** 20 }
 const PIECE = 256 * 1024
 
 /**
