@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../machine/free-port.ts'
 import { endProcess } from '../machine/process.ts'
 
 /** The service as a process of its own, as `npm start` runs it. */
@@ -84,13 +84,4 @@ async function readyStandby(file: string, since: number): Promise<boolean> {
     await sleep(10)
   }
   return true
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has no port')
-  return address.port
 }
