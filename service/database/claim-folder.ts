@@ -10,6 +10,9 @@ export class FolderTaken extends Error {
   readonly hint = 'stop it, or give this one a folder of its own (MEADOW_DATA)'
 }
 
+/** Kept here: a connection that nobody refers to is collected, and its lock with it. */
+const held = new Set<DatabaseSync>()
+
 /**
  * Makes this process the one service of a data folder, until it ends, however it ends, or gives it up. The lock is
  * SQLite's own on a file of its own: the kernel lets go of it with the process.
@@ -27,9 +30,10 @@ export function claimFolder(folder: string): () => void {
     if (!isBusy(error)) throw error
     throw new FolderTaken(`another service works on ${folder}: ${nameOf(holder)}`, { cause: error })
   }
+  held.add(lock)
   writeFileSync(holder, `process ${process.pid} on ${hostname()}`, { mode: 0o600 })
   return () => {
-    if (!lock.isOpen) return
+    if (!held.delete(lock)) return
     rmSync(holder, { force: true })
     lock.close()
   }

@@ -65,7 +65,7 @@ export async function listRuns(
 
 /** What changes while a run lives. */
 export type RunPatch = Partial<
-  Pick<RunRow, 'build' | 'image' | 'cache' | 'node' | 'container' | 'started' | 'ms_to_start'> & {
+  Pick<RunRow, 'domain' | 'build' | 'image' | 'cache' | 'node' | 'container' | 'started' | 'ms_to_start'> & {
     state: Exclude<RunRow['state'], 'finished'>
   }
 >
@@ -119,10 +119,10 @@ function unfinished(db: Db) {
 }
 
 async function change(db: Db, id: string, values: Partial<RunRow>): Promise<boolean> {
-  if (Object.keys(values).length === 0) return (await runById(db, id))?.state !== 'finished'
   const { numUpdatedRows } = await db
     .updateTable('runs')
-    .set(values)
+    // An empty patch would be no statement: it sets the id to itself.
+    .set({ id, ...values })
     .where('id', '=', id)
     .where(UNFINISHED)
     .executeTakeFirst()
