@@ -7,6 +7,8 @@ export const BuildOrder = z.object({
   repository: z.string(),
   /** Its name when it was ordered. */
   name: RepositoryName,
+  /** Branches whose newest image a delta may build on, the commit's own first. */
+  branches: z._default(z.array(z.string()), []),
   code: CodeRequest,
   interpreter: InterpreterRequest,
 })

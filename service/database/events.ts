@@ -34,3 +34,16 @@ export async function lastSeq(db: Db, stream: string): Promise<number> {
     .executeTakeFirst()
   return last?.seq ?? 0
 }
+
+/** Where the output of a run that is stored ends, as its container counts; 0 where there is none. */
+export async function lastEnd(db: Db, stream: string): Promise<number> {
+  const last = await db
+    .selectFrom('events')
+    .select('event')
+    .where('stream', '=', stream)
+    .where('event', 'like', '%"end":%')
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return last === undefined ? 0 : Number((JSON.parse(last.event) as { end?: number }).end ?? 0)
+}

@@ -91,12 +91,22 @@ export async function latestImage(db: Db, domains: readonly Domain[], lineage: s
   return undefined
 }
 
+/** Stores an image. The newest of a key stays: one whose bytes were gone was made again, or a worn one laid out afresh. */
 export async function saveImage(db: Db, image: ImageRow): Promise<void> {
+  const { domain, key, ...values } = image
   await db
     .insertInto('images')
     .values(image)
-    .onConflict((conflict) => conflict.doNothing())
+    .onConflict((conflict) => conflict.columns(['domain', 'key']).doUpdateSet(values))
     .execute()
+}
+
+/** An image by the digest of its manifest, in the first of the domains that has it. */
+export async function imageByDigest(db: Db, domains: readonly Domain[], digest: Digest): Promise<ImageRow | undefined> {
+  return nearest(
+    domains,
+    await db.selectFrom('images').selectAll().where('domain', 'in', domains).where('digest', '=', digest).execute(),
+  )
 }
 
 /** What a base image's Python says of itself, as JSON. */

@@ -133,6 +133,8 @@ export interface ImageRow {
   lock: Digest
   /** What a delta may be made on: sha256 of repository, branch, environment, base and apt key. */
   lineage: string
+  /** `uid:gid` of its processes. */
+  user: string
   created: number
 }
 

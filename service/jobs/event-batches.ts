@@ -146,7 +146,11 @@ export class EventBatches {
       this.#rows.splice(0, rows.length)
       for (const stream of new Set(rows.map((row) => row.stream))) database.notify(`events:${stream}`)
     }
-    for (const { state } of this.#taken) state.queued -= 1
+    for (const { state } of this.#taken) {
+      state.queued -= 1
+      state.marked?.stored()
+      state.marked = undefined
+    }
     this.#free(this.#taken.reduce((sum, { size }) => sum + size, 0))
     this.#taken = []
   }

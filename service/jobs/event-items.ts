@@ -1,9 +1,17 @@
 import type { LogFd, StreamState } from './event-stream-state.ts'
 
+/** A place in the output of a run. */
+export interface Mark {
+  /** The offset behind the output, where it came from. Stored with it, so that its reader can resume there. */
+  end: number
+  /** Called once everything before `end` is stored. */
+  stored(): void
+}
+
 /** What waits for its batch. Output is masked and cut only there, so that small pieces are joined first. */
 export type EventItem = { state: StreamState; size: number } & (
   | { kind: 'event'; json: string }
-  | { kind: 'log'; fd: LogFd; bytes: Buffer; time: number }
+  | { kind: 'log'; fd: LogFd; bytes: Buffer; time: number; mark?: Mark }
   /** Output that is held back is to be told as it is; where `pushes` is set, only if nothing was pushed since. */
   | { kind: 'release'; fd: LogFd; pushes?: number; time: number }
 )
@@ -34,7 +42,21 @@ export function eventsOf(group: ItemGroup): string[] {
   if (first.kind === 'release' && (first.pushes ?? channel.pushes) !== channel.pushes) return []
   const pieces = first.kind === 'release' ? channel.release() : channel.push(outputOf(group))
   const time = timeOf(first.time)
-  return pieces.map((piece) => JSON.stringify({ kind: 'log', time, stream: first.fd, ...piece }))
+  const mark = markOf(group)
+  return pieces.map((piece, index) => {
+    const end = index === pieces.length - 1 ? mark?.end : undefined
+    return JSON.stringify({ kind: 'log', time, stream: first.fd, ...piece, end })
+  })
+}
+
+/** The last mark, if nothing before it is held back any more. The state keeps it until the group is stored. */
+function markOf(group: ItemGroup): Mark | undefined {
+  const last = group.at(-1)
+  const { state } = group[0]
+  if (last?.kind === 'log' && last.mark !== undefined) state.mark = last.mark
+  if (Object.values(state.channels).some(({ holds }) => holds)) return undefined
+  state.marked = state.mark
+  return state.mark
 }
 
 function outputOf(group: ItemGroup): Buffer {

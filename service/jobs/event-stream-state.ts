@@ -1,4 +1,5 @@
 import type { MaskStream, SecretMask } from '../secrets/mask.ts'
+import type { Mark } from './event-items.ts'
 import { type LogPiece, LogText } from './log-text.ts'
 
 export type LogFd = 'stdout' | 'stderr'
@@ -64,6 +65,9 @@ export class StreamState {
   seq: number | undefined
   /** Items that are not stored yet. */
   queued = 0
+  /** The last place that was marked, and the last one of which everything before is about to be stored. */
+  mark: Mark | undefined
+  marked: Mark | undefined
   /** Bytes of output that were taken. */
   logBytes = 0
   #hurries = BURST

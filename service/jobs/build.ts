@@ -1,0 +1,120 @@
+import * as z from 'zod/mini'
+import { BuildOrder, canonicalRequest } from '../../common/canonical-request.ts'
+import { detect } from '../../common/detect.ts'
+import type { Blobs } from '../blobs/blobs.ts'
+import { buildById, failBuild, finishBuild, saveEnvironment, startBuild } from '../database/builds.ts'
+import type { Database } from '../database/database.ts'
+import type { BuildRow } from '../database/schema.ts'
+import { loadSpec } from '../interpreter/formats.ts'
+import type { InterpreterSpec } from '../interpreter/spec.ts'
+import type { Code, Source } from '../source/source.ts'
+import type { EnsuredImage, ImageOrder, ImagePipeline } from './ensure-image.ts'
+import type { EventWriter } from './event-writer.ts'
+import { describeFailure } from './failure.ts'
+import { Journal } from './journal.ts'
+import { environmentReader } from './read-environment.ts'
+import type { JobContext, JobHandler } from './worker.ts'
+
+/** What a build needs. */
+export interface BuildParts {
+  database: Database
+  events: EventWriter
+  source: Source
+  blobs: Blobs
+  images: ImagePipeline
+}
+
+const Payload = z.object({ build: z.string() })
+
+/** The work of a build: code, spec, image. */
+export function buildHandler(parts: BuildParts, concurrency: number): JobHandler {
+  const { database, events } = parts
+  return {
+    concurrency,
+    run: async (context) => {
+      const build = await buildById(database.state, buildOf(context.job.payload))
+      if (build === undefined || build.state === 'failed' || build.state === 'finished') return
+      await context.commit(({ db }) => startBuild(db, build.id))
+      await make(parts, build, context)
+    },
+    failed: async ({ db, notify }, job, error) => {
+      const id = buildOf(job.payload)
+      const failure = describeFailure(error)
+      await failBuild(db, { id, ...failure, now: Date.now() })
+      notify(`events:${id}`)
+      new Journal(events, id).tell({ kind: 'state', state: 'failed', ...failure })
+    },
+  }
+}
+
+async function make(parts: BuildParts, build: BuildRow, context: JobContext): Promise<void> {
+  const order = z.parse(BuildOrder, JSON.parse(build.request))
+  const journal = new Journal(parts.events, build.id)
+  journal.tell({ kind: 'state', state: 'building' })
+  const { signal } = context
+  const code = await journal.stage('source', () => codeOf(parts, order, journal, signal))
+  const spec = await specOf(parts.blobs, code, order, journal)
+  const imageOrder: ImageOrder = { domain: code.domain, repository: order.repository, branches: order.branches, spec }
+  const image = await parts.images.ensure(imageOrder, { journal, signal })
+  journal.tell({ kind: 'cache', ...image.account })
+  await finish(parts, build, order, code, image, context)
+  if (image.worn !== undefined) {
+    journal.note(`laying the image out afresh in the background: ${image.worn}`)
+    await parts.images.renew(imageOrder, image.locked, { journal, signal })
+  }
+}
+
+async function codeOf(parts: BuildParts, order: BuildOrder, journal: Journal, signal: AbortSignal): Promise<Code> {
+  return await parts.source.codeAt(
+    {
+      repository: { id: order.repository, name: order.name },
+      commit: order.code.commit,
+      pullRequest: order.code['pull-request'],
+      bundle: order.code.bundle,
+      callerDomain: order.repository,
+    },
+    { signal, report: (line) => journal.note(line) },
+  )
+}
+
+/** The spec that a request names or detects in the code; says which in one line. */
+async function specOf(
+  blobs: Blobs,
+  code: Code,
+  { interpreter, code: request }: BuildOrder,
+  journal: Journal,
+): Promise<InterpreterSpec> {
+  const read = environmentReader(code, request, blobs)
+  const found = interpreter.interpreter === 'auto' ? detect(await read.paths()) : undefined
+  const spec = await loadSpec(read.read, interpreter, found)
+  const others = Object.keys(spec.files).filter((path) => path !== spec.path)
+  const also = others.length > 0 ? `, with ${others.join(', ')}` : ''
+  const why = found ? 'detected at the root of the repository' : 'named by interpreter'
+  journal.note(`environment: ${spec.path} (${spec.format}), ${why}${also}`)
+  return spec
+}
+
+async function finish(
+  { events }: BuildParts,
+  build: BuildRow,
+  order: BuildOrder,
+  code: Code,
+  image: EnsuredImage,
+  { commit }: JobContext,
+): Promise<void> {
+  await commit(async ({ db, notify }) => {
+    const cache = JSON.stringify(image.account)
+    await finishBuild(db, { id: build.id, image: image.row.digest, cache, now: Date.now() })
+    const request = canonicalRequest(order.interpreter, order.code)
+    for (const domain of new Set([code.domain, build.domain])) {
+      await saveEnvironment(db, { domain, commit_id: order.code.commit, request, build: build.id })
+    }
+    notify(`events:${build.id}`)
+  })
+  new Journal(events, build.id).tell({ kind: 'state', state: 'finished' })
+  await events.flush(build.id)
+}
+
+function buildOf(payload: string): string {
+  return z.parse(Payload, JSON.parse(payload)).build
+}

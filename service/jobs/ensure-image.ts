@@ -1,0 +1,269 @@
+import type { CacheAccount, Verdict } from '../../common/contract.ts'
+import type { Digest } from '../blobs/blobs.ts'
+import { findImage, latestImage, saveImage } from '../database/known.ts'
+import type { ImageRow } from '../database/schema.ts'
+import type { Engine } from '../engine/engine.ts'
+import { type AssembledImage, assembleImage } from '../image/assemble.ts'
+import type { Fragment, PlannedArtifact } from '../image/fragment.ts'
+import { imageKey, lineageKey } from '../image/keys.ts'
+import type { Plan } from '../image/layer-plan.ts'
+import type { LayerIndex } from '../image/layers.ts'
+import { type Layout, layoutFromJson, layoutToJson } from '../image/layout.ts'
+import { type PlanRequest, planDelta, planFresh } from '../image/plan.ts'
+import { skeletonEntries } from '../image/skeleton.ts'
+import type { Lock } from '../interpreter/lock.ts'
+import { lockDiff } from '../interpreter/lock-diff.ts'
+import type { InterpreterSpec } from '../interpreter/spec.ts'
+import { type Domain, readable } from '../policy/domain.ts'
+import type { EmbeddedRegistry } from '../registry/embedded.ts'
+import type { EnsureLock, Locked } from './ensure-lock.ts'
+import type { Journal } from './journal.ts'
+import { type Made, type MakeParts, makeFragments, readJson } from './make-fragments.ts'
+
+/** What the pipeline needs besides what making fragments needs. */
+export interface ImageParts extends MakeParts {
+  lock: EnsureLock
+  layers: LayerIndex
+  registry: EmbeddedRegistry
+  /** What the engine shows to the embedded registry. */
+  credential: { username: string; password: string }
+  engine: Engine
+  /** Hosts whose index serves everybody without credentials, with the hosts of their files. */
+  isPublic: (artifact: Lock['artifacts'][number]) => boolean
+  isOperatorBase: (name: string) => boolean
+}
+
+/** An image that somebody wants. */
+export interface ImageOrder {
+  domain: Domain
+  /** The repository's id. */
+  repository: string
+  /** Branches whose newest image a delta may build on; its own first, then for example the default branch. */
+  branches: string[]
+  spec: InterpreterSpec
+}
+
+/** An image that is on this node. */
+export interface EnsuredImage {
+  row: ImageRow
+  locked: Locked
+  /** How the engine knows it. */
+  reference: string
+  account: CacheAccount
+  /** Why it should be laid out fresh soon, where it should. */
+  worn?: string
+}
+
+interface Context {
+  journal: Journal
+  signal: AbortSignal
+}
+
+/** Spec -> lock -> fragments -> layers -> image -> node. The only place where the pipeline's steps follow each other. */
+export class ImagePipeline {
+  readonly #parts: ImageParts
+
+  constructor(parts: ImageParts) {
+    this.#parts = parts
+  }
+
+  /** Gives the image of a spec: known, or made of what is known and what is not. */
+  async ensure(order: ImageOrder, context: Context): Promise<EnsuredImage> {
+    const locked = await this.#parts.lock(order, context)
+    return await this.fromLock(order, locked, context)
+  }
+
+  /** The steps behind the lock. One build an image at a time: who comes second finds it made. */
+  async fromLock(order: ImageOrder, locked: Locked, context: Context): Promise<EnsuredImage> {
+    const { queue, database } = this.#parts
+    const key = imageKey(locked.lock.digest, locked.base.digest, '')
+    return await queue.run(`image ${order.domain} ${key}`, async (waited) => {
+      const known = await findImage(database.state, readable(order.domain), key)
+      const image = known && (await this.#known(known, locked, waited, context))
+      return image ?? (await this.#make(order, locked, key, context))
+    })
+  }
+
+  /** Lays a worn image out afresh and brings it, so that the next delta builds on few layers. */
+  async renew(order: ImageOrder, locked: Locked, { journal, signal }: Context): Promise<void> {
+    const made = await this.#fragments(order, locked, { journal, signal })
+    const key = imageKey(locked.lock.digest, locked.base.digest, '')
+    const assembled = await this.#assemble(locked, planFresh(planRequest(locked, made.artifacts)), signal)
+    const row = await this.#save(order, locked, key, assembled)
+    await this.#pull(row, { journal, signal })
+  }
+
+  async #known(row: ImageRow, locked: Locked, waited: boolean, context: Context): Promise<EnsuredImage | undefined> {
+    const layout = await this.#layout(row)
+    if (layout === undefined) return undefined
+    const account: CacheAccount = {
+      verdict: waited ? 'joined' : 'hit',
+      reason: waited ? 'another build was making this very image' : 'an image of this lock was there',
+      packages: [],
+      'packages-new': 0,
+      'bytes-reused': sum(layout.layers.map(({ layer }) => layer.size)),
+      'bytes-transferred': 0,
+      image: row.digest,
+      ...aboutLock(locked.lock),
+    }
+    const reference = await this.#pull(row, context)
+    return { row, locked, reference, account }
+  }
+
+  async #make(order: ImageOrder, locked: Locked, key: string, context: Context): Promise<EnsuredImage> {
+    const { journal, signal } = context
+    const parent = await this.#parent(order, locked)
+    const made = await this.#fragments(order, locked, context)
+    const { plan, assembled } = await journal.stage(
+      'layers',
+      async () => {
+        const plan = await this.#plan(planRequest(locked, made.artifacts), parent?.layout)
+        return { plan, assembled: await this.#assemble(locked, plan, signal) }
+      },
+      ({ plan, assembled }) => ({
+        'bytes-reused': assembled.reused,
+        'bytes-transferred': assembled.written,
+        detail: describePlan(plan),
+      }),
+    )
+    const row = await this.#save(order, locked, key, assembled)
+    const reference = await this.#pull(row, context)
+    const account = makeAccount(row, locked, made, parent?.lock)
+    return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
+  }
+
+  /** Fetch, transcode, build and compile what is not known. */
+  async #fragments(order: ImageOrder, { lock, base, probe }: Locked, { journal, signal }: Context): Promise<Made> {
+    const { isPublic, isOperatorBase } = this.#parts
+    const total = lock.artifacts.length
+    return await journal.stage(
+      'packages',
+      () =>
+        makeFragments(this.#parts, {
+          artifacts: lock.artifacts,
+          base,
+          probe,
+          domain: order.domain,
+          isPublic,
+          operatorBase: isOperatorBase(base.name),
+          signal,
+          report: (line) => journal.note(line),
+          progress: (done) => journal.tell({ kind: 'progress', what: 'packages', done, total }),
+        }),
+      (made) => ({
+        'bytes-reused': made.bytesReused,
+        'bytes-transferred': made.bytesTransferred,
+        detail: `${made.fresh.size} of ${total} made`,
+      }),
+    )
+  }
+
+  async #plan(request: PlanRequest, parent: Layout | undefined): Promise<Plan> {
+    if (parent === undefined) return planFresh(request)
+    return await planDelta(request, parent, (manifest) => readJson<Fragment>(this.#parts.blobs, manifest))
+  }
+
+  async #assemble({ base }: Locked, plan: Plan, signal: AbortSignal): Promise<AssembledImage> {
+    const { blobs, layers } = this.#parts
+    return await assembleImage({ base, plan, blobs, layers, signal })
+  }
+
+  async #save(order: ImageOrder, { lock, base, probe }: Locked, key: string, image: AssembledImage): Promise<ImageRow> {
+    const { blobs, registry, database } = this.#parts
+    const { digest: layout } = await blobs.put(layoutToJson(image.layout))
+    const { digest: lockBlob } = await blobs.put(Buffer.from(JSON.stringify(lock)))
+    const row: ImageRow = {
+      domain: order.domain,
+      key,
+      digest: image.digest,
+      layout,
+      lock: lockBlob,
+      lineage: lineageOf(order, order.branches[0] ?? '', base.digest),
+      user: probe.user,
+      created: Date.now(),
+    }
+    await registry.put(imageRepository(order.domain), image.manifest, image.mediaType)
+    await database.write(({ db }) => saveImage(db, row))
+    return row
+  }
+
+  /** The newest image that this one may be a delta on. */
+  async #parent(order: ImageOrder, { base }: Locked): Promise<{ layout: Layout; lock: Lock } | undefined> {
+    const { database, blobs } = this.#parts
+    for (const branch of order.branches) {
+      const row = await latestImage(database.state, readable(order.domain), lineageOf(order, branch, base.digest))
+      const layout = row && (await this.#layout(row))
+      if (row && layout) return { layout, lock: await readJson<Lock>(blobs, row.lock) }
+    }
+    return undefined
+  }
+
+  /** An image's layout; undefined where its bytes are gone or of an older format, so that it is made again. */
+  async #layout(row: ImageRow): Promise<Layout | undefined> {
+    const { blobs } = this.#parts
+    const stored = await Promise.all([row.digest, row.layout, row.lock].map((digest) => blobs.size(digest)))
+    if (stored.includes(undefined)) return undefined
+    return layoutFromJson(JSON.stringify(await readJson(blobs, row.layout)))
+  }
+
+  async #pull({ domain, digest }: ImageRow, { journal, signal }: Context): Promise<string> {
+    const { registry, engine } = this.#parts
+    const reference = registry.reference(imageRepository(domain), digest)
+    if (await engine.hasImage(reference)) return reference
+    await journal.stage('pull', () =>
+      engine.pull(reference, {
+        credential: this.#parts.credential,
+        signal,
+        onProgress: ({ layersDone, layersTotal }) =>
+          journal.tell({ kind: 'progress', what: 'layers', done: layersDone, total: layersTotal }),
+      }),
+    )
+    return reference
+  }
+}
+
+/** The embedded registry's repository of a domain's images. */
+export function imageRepository(domain: Domain): string {
+  return `meadow/${domain}`
+}
+
+function planRequest({ base, probe }: Locked, artifacts: PlannedArtifact[]): PlanRequest {
+  return { base, skeleton: skeletonEntries(probe), artifacts }
+}
+
+function lineageOf({ repository, spec }: ImageOrder, branch: string, base: Digest): string {
+  return lineageKey(repository, branch, spec.path, base, '')
+}
+
+function makeAccount(row: ImageRow, { lock }: Locked, made: Made, before: Lock | undefined): CacheAccount {
+  const total = lock.artifacts.length
+  const verdict: Verdict = made.fresh.size === total && total > 0 ? 'miss' : 'partial'
+  const { packages, sentence } = lockDiff(before, lock)
+  return {
+    verdict,
+    reason: `${made.fresh.size} of ${total} packages had to be made: ${sentence}`,
+    packages,
+    'packages-new': made.fresh.size,
+    'bytes-reused': made.bytesReused,
+    'bytes-transferred': made.bytesTransferred,
+    image: row.digest,
+    ...aboutLock(lock),
+  }
+}
+
+function aboutLock({ resolvedAt, unpinned }: Lock): Pick<CacheAccount, 'resolved' | 'unpinned'> {
+  return { resolved: new Date(resolvedAt).toISOString(), unpinned }
+}
+
+function describePlan(plan: Plan): string {
+  const clashes = plan.clashes.filter(({ identical }) => !identical)
+  const said = clashes
+    .slice(0, 3)
+    .map(({ path, winner, losers }) => `${path} of ${winner} hides ${losers.join(', ')}'s`)
+  const fresh = plan.parentUnfit ? `laid out fresh, as ${plan.parentUnfit}` : 'laid out fresh'
+  return [plan.kind === 'delta' ? 'a delta on the last image' : fresh, ...said].join('; ')
+}
+
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}

@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto'
+import type { Blobs } from '../blobs/blobs.ts'
+import type { Builder } from '../builder/builder.ts'
+import type { Database } from '../database/database.ts'
+import { findLock, findProbe, saveLock, saveProbe } from '../database/known.ts'
+import type { Fetcher } from '../fetch/fetcher.ts'
+import type { BaseImage } from '../image/base.ts'
+import type { Artifact, Lock } from '../interpreter/lock.ts'
+import { lockKey } from '../interpreter/lock-key.ts'
+import type { Probe } from '../interpreter/probe.ts'
+import type { InterpreterSpec } from '../interpreter/spec.ts'
+import { chooseBase } from '../policy/bases.ts'
+import { type Domain, readable } from '../policy/domain.ts'
+import type { Journal } from './journal.ts'
+import { downloadOf, readJson } from './make-fragments.ts'
+
+/** A lock with the base that it was made for. */
+export interface Locked {
+  lock: Lock
+  base: BaseImage
+  probe: Probe
+}
+
+/** Gives the lock of a spec. */
+export type EnsureLock = (
+  order: { domain: Domain; spec: InterpreterSpec },
+  context: { journal: Journal; signal: AbortSignal },
+) => Promise<Locked>
+
+/** What locking needs. */
+export interface LockParts {
+  database: Database
+  blobs: Blobs
+  builder: Builder
+  fetcher: Fetcher
+  /** Finds a base image by its name, or copies it in. */
+  resolveBase: (name: string, signal: AbortSignal) => Promise<BaseImage>
+  /** The operator's bases by Python version. */
+  bases: Record<string, string>
+  /** What stands for the configured index in a lock's key. */
+  index: string
+}
+
+/** Base, probe and lock of a spec; each is asked for once and then known. */
+export function lockWith(parts: LockParts): EnsureLock {
+  return async ({ domain, spec }, { journal, signal }) => {
+    const name = chooseBase(parts.bases, spec)
+    const { base, probe } = await journal.stage(
+      'base',
+      () => baseAndProbe(parts, name, journal, signal),
+      () => ({ detail: name }),
+    )
+    const key = lockKey(spec, probe, base.platform, parts.index)
+    const known = await findLock(parts.database.state, readable(domain), key)
+    if (known !== undefined && (await parts.blobs.size(known.lock)) !== undefined) {
+      return { lock: await readJson<Lock>(parts.blobs, known.lock), base, probe }
+    }
+    const lock = await journal.stage(
+      'resolve',
+      async () => {
+        const report = (line: string) => journal.note(line)
+        const resolved = await parts.builder.resolve(base, spec, probe, { signal, report, domain })
+        return await withHashes(parts.fetcher, resolved, signal)
+      },
+      ({ artifacts }) => ({ detail: `${artifacts.length} packages` }),
+    )
+    const { digest } = await parts.blobs.put(Buffer.from(JSON.stringify(lock)))
+    await parts.database.write(({ db }) => saveLock(db, { domain, key, lock: digest, created: Date.now() }))
+    return { lock, base, probe }
+  }
+}
+
+/**
+ * A lock whose every artifact has a hash. One that has none (a direct URL without `#sha256=`) is fetched once; its
+ * hash becomes part of the lock, so that what is installed later is the same.
+ */
+async function withHashes(fetcher: Fetcher, lock: Lock, signal: AbortSignal): Promise<Lock> {
+  let { text } = lock
+  const artifacts: Artifact[] = []
+  for (const artifact of lock.artifacts) {
+    if (artifact.sha256 !== undefined) {
+      artifacts.push(artifact)
+      continue
+    }
+    await using fetched = await fetcher.fetch(downloadOf(artifact), { signal })
+    artifacts.push({ ...artifact, sha256: fetched.sha256 })
+    text += `# ${artifact.name} ${artifact.version}: sha256 ${fetched.sha256}, when it was first fetched\n`
+  }
+  if (text === lock.text) return lock
+  return { ...lock, text, artifacts, digest: `sha256:${createHash('sha256').update(text).digest('hex')}` }
+}
+
+/** A base image and what its Python says of itself: asked once a digest. */
+export async function baseAndProbe(
+  parts: Pick<LockParts, 'database' | 'builder' | 'resolveBase'>,
+  name: string,
+  journal: Journal,
+  signal: AbortSignal,
+): Promise<{ base: BaseImage; probe: Probe }> {
+  const base = await parts.resolveBase(name, signal)
+  const known = await findProbe(parts.database.state, base.digest)
+  if (known !== undefined) return { base, probe: JSON.parse(known.probe) as Probe }
+  const probe = await parts.builder.probe(base, { signal, report: (line) => journal.note(line) })
+  await parts.database.write(({ db }) => saveProbe(db, { base: base.digest, probe: JSON.stringify(probe) }))
+  return { base, probe }
+}

@@ -1,0 +1,278 @@
+import * as z from 'zod/mini'
+import { type CacheAccount, RunRequest } from '../../common/contract.ts'
+import type { Database, Unit } from '../database/database.ts'
+import { lastEnd } from '../database/events.ts'
+import { removeStandby } from '../database/nodes.ts'
+import { repositoryById } from '../database/repositories.ts'
+import { finishRun, runById, updateRun } from '../database/runs.ts'
+import type { BuildRow, RunRow } from '../database/schema.ts'
+import { ContainerMissing, type Engine } from '../engine/engine.ts'
+import { LauncherGone, type LiveRun, reattach, type Standby } from '../engine/standby.ts'
+import type { Domain } from '../policy/domain.ts'
+import type { Code, Source } from '../source/source.ts'
+import type { Admission } from './admission.ts'
+import { watchCancel } from './cancel.ts'
+import type { EventWriter } from './event-writer.ts'
+import { describeFailure } from './failure.ts'
+import { type Conclusion, follow } from './follow-run.ts'
+import { Journal } from './journal.ts'
+import { awaitBuild, BuildDidNotFinish, requestBuild } from './request-build.ts'
+import type { StandbyPool, StandbyWish } from './standby-pool.ts'
+import { taskOf } from './task.ts'
+import type { Wishes } from './wishes.ts'
+import type { JobContext, JobHandler } from './worker.ts'
+
+/** What a run needs. */
+export interface RunParts {
+  database: Database
+  events: EventWriter
+  source: Source
+  engine: Engine
+  admission: Admission
+  standbys: StandbyPool
+  wishes: Wishes
+  /** The node's id. */
+  node: string
+  /** Milliseconds that a run may take that says nothing of it. */
+  timeout: number
+  /** Most bytes that a run may write to its container. */
+  disk: number
+  log: (line: string) => void
+}
+
+/** Runs that may be under way in a node's process; most of them wait for a build or for room. */
+const AT_ONCE = 512
+const Payload = z.object({ run: z.string() })
+
+/** The work of a run: code, image, a container, the user's process. */
+export function runHandler(parts: RunParts): JobHandler {
+  return {
+    concurrency: AT_ONCE,
+    run: async (context) => {
+      const row = await runById(parts.database.state, runOf(context.job.payload))
+      if (row === undefined || row.state === 'finished') return
+      using cancel = watchCancel(parts.database, row.id)
+      await new Running(parts, row, context, cancel.signal).toItsEnd()
+    },
+    failed: async (unit, job, error) => {
+      await conclude(parts.events, unit, runOf(job.payload), { outcome: 'error', ...describeFailure(error) })
+    },
+  }
+}
+
+/** One run on its way. */
+class Running {
+  readonly #parts: RunParts
+  readonly #row: RunRow
+  readonly #request: RunRequest
+  readonly #context: JobContext
+  readonly #cancelled: AbortSignal
+  readonly #journal: Journal
+
+  constructor(parts: RunParts, row: RunRow, context: JobContext, cancelled: AbortSignal) {
+    this.#parts = parts
+    this.#row = row
+    this.#request = z.parse(RunRequest, JSON.parse(row.request))
+    this.#context = context
+    this.#cancelled = cancelled
+    this.#journal = new Journal(parts.events, row.id)
+  }
+
+  async toItsEnd(): Promise<void> {
+    const { events } = this.#parts
+    const conclusion = await this.#conclusion()
+    await events.flush(this.#row.id)
+    await this.#context.commit((unit) => conclude(events, unit, this.#row.id, conclusion))
+  }
+
+  /** What ends before the user's process does is a conclusion too, where it is nobody's failure or the user's own. */
+  async #conclusion(): Promise<Conclusion> {
+    try {
+      if (this.#row.container !== null) return await this.#resume(this.#row.container)
+      return await this.#begin()
+    } catch (error) {
+      if (this.#cancelled.aborted && !this.#context.signal.aborted) return { outcome: 'cancelled' }
+      if (error instanceof BuildDidNotFinish) return { outcome: 'error', ...describeFailure(error) }
+      throw error
+    }
+  }
+
+  async #begin(): Promise<Conclusion> {
+    const signal = AbortSignal.any([this.#context.signal, this.#cancelled])
+    const code = await this.#code(signal)
+    const build = await this.#build(code, signal)
+    const { wish, warning } = await this.#parts.wishes.of({
+      build,
+      domain: code.domain,
+      bundle: code.bundle.digest,
+      request: this.#request,
+    })
+    if (warning !== undefined) this.#journal.note(warning)
+    const leave = await this.#parts.admission.enter(wish, signal, (ahead) => {
+      this.#journal.tell({ kind: 'state', state: 'queued', ahead })
+    })
+    try {
+      const standby = await this.#standby(wish, signal)
+      return await this.#handOver(standby, build, code.domain)
+    } finally {
+      leave()
+      // The next run of this commit shall start warm too.
+      void this.#parts.standbys.want(wish).catch((error: unknown) => this.#parts.log(`no new standby: ${error}`))
+    }
+  }
+
+  async #code(signal: AbortSignal): Promise<Code> {
+    const { database, source } = this.#parts
+    const repository = await repositoryById(database.state, this.#row.repository)
+    return await source.codeAt(
+      {
+        repository: { id: this.#row.repository, name: repository?.name ?? this.#request.repository },
+        commit: this.#request.commit,
+        pullRequest: this.#request['pull-request'],
+        bundle: this.#request.bundle,
+        callerDomain: this.#row.repository,
+      },
+      { signal, report: (line) => this.#journal.note(line) },
+    )
+  }
+
+  /** The finished build of the run's image; one that is under way is told of first, and waited for. */
+  async #build(code: Code, signal: AbortSignal): Promise<BuildRow> {
+    const { database } = this.#parts
+    const { interpreter, 'python-version': version, 'base-image': base, ...rest } = this.#request
+    const { build, how } = await requestBuild(database, code.domain, {
+      repository: this.#row.repository,
+      name: this.#request.repository,
+      branches: [],
+      code: {
+        deployment: rest.deployment,
+        repository: rest.repository,
+        commit: rest.commit,
+        ...(rest['pull-request'] !== undefined && { 'pull-request': rest['pull-request'] }),
+        ...(rest.bundle !== undefined && { bundle: rest.bundle }),
+        ...(rest['environment-files'] !== undefined && { 'environment-files': rest['environment-files'] }),
+      },
+      interpreter: {
+        interpreter,
+        ...(version !== undefined && { 'python-version': version }),
+        ...(base !== undefined && { 'base-image': base }),
+      },
+    })
+    if (how === 'known') return this.#account(build, hit(build))
+    await this.#context.commit(({ db }) => updateRun(db, this.#row.id, { state: 'building', build: build.id }))
+    this.#journal.tell({ kind: 'state', state: 'building', build: build.id })
+    const finished = await awaitBuild(database, build.id, signal)
+    const account = JSON.parse(finished.cache ?? '{}') as CacheAccount
+    return this.#account(finished, how === 'joined' ? { ...account, verdict: 'joined' } : account)
+  }
+
+  #account(build: BuildRow, account: CacheAccount): BuildRow {
+    this.#row.cache = account.verdict
+    this.#journal.tell({ kind: 'cache', ...account })
+    return build
+  }
+
+  async #standby(wish: StandbyWish, signal: AbortSignal): Promise<Standby> {
+    const { standbys } = this.#parts
+    this.#journal.tell({ kind: 'state', state: 'starting' })
+    const ready = standbys.take(wish)
+    if (ready !== undefined) return ready
+    this.#journal.note('no container was waiting for this commit and environment: this run starts cold')
+    return await this.#journal.stage('container', () => standbys.make(wish, signal))
+  }
+
+  /** From the moment that the container is noted, the run is never begun a second time. */
+  async #handOver(standby: Standby, build: BuildRow, domain: Domain): Promise<Conclusion> {
+    const { node } = this.#parts
+    const id = this.#row.id
+    try {
+      await this.#context.commit(async ({ db }) => {
+        await removeStandby(db, standby.containerId)
+        await updateRun(db, id, {
+          state: 'running',
+          domain,
+          container: standby.containerId,
+          node,
+          build: build.id,
+          image: build.image,
+          cache: this.#row.cache,
+          started: Date.now(),
+        })
+      })
+    } catch (error) {
+      await standby.destroy()
+      throw error
+    }
+    this.#journal.tell({ kind: 'state', state: 'running' })
+    const live = standby.run(taskOf(this.#request, this.#parts.timeout), { acknowledge: 'told' })
+    return await this.#follow(live)
+  }
+
+  /** Takes up a run whose service process died. */
+  async #resume(container: string): Promise<Conclusion> {
+    const { engine, database } = this.#parts
+    const lost = (why: string): Conclusion => ({
+      outcome: 'lost',
+      message: `the service was restarted, and the run could not be taken up again: ${why}`,
+      hint: 'run it again',
+    })
+    try {
+      const from = await lastEnd(database.events, this.#row.id)
+      const live = await reattach(engine, container, from, this.#context.signal, 'told')
+      this.#journal.note('the service was restarted; the run went on')
+      return await this.#follow(live)
+    } catch (error) {
+      if (!(error instanceof LauncherGone) && !(error instanceof ContainerMissing)) throw error
+      await engine.container(container).remove()
+      return lost(error.message)
+    }
+  }
+
+  async #follow(live: LiveRun): Promise<Conclusion> {
+    const { database, events, engine } = this.#parts
+    return await follow(live, {
+      events,
+      journal: this.#journal,
+      container: engine.container(live.containerId),
+      stop: this.#context.signal,
+      cancelled: this.#cancelled,
+      disk: this.#parts.disk,
+      began: async (time) => {
+        const ms = Math.max(0, Math.round(time - this.#row.created))
+        await database.write(({ db }) => updateRun(db, this.#row.id, { ms_to_start: ms }))
+      },
+    })
+  }
+}
+
+/** Ends a run in the database and tells its followers. */
+async function conclude(events: EventWriter, { db, notify }: Unit, id: string, end: Conclusion): Promise<void> {
+  if (!(await finishRun(db, id, { ...end, now: Date.now() }))) return
+  const { outcome, exitCode, message, hint } = end
+  notify(`events:${id}`)
+  void events.append(id, {
+    kind: 'state',
+    state: 'finished',
+    outcome,
+    ...(exitCode !== undefined && { 'exit-code': exitCode }),
+    ...(message !== undefined && { message }),
+    ...(hint !== undefined && { hint }),
+  })
+}
+
+/** The account of a run whose image was there before it asked. */
+function hit(build: BuildRow): CacheAccount {
+  const account = JSON.parse(build.cache ?? '{}') as CacheAccount
+  return {
+    ...account,
+    verdict: 'hit',
+    reason: 'the image of this commit and environment was there before the run',
+    'packages-new': 0,
+    'bytes-reused': account['bytes-reused'] + account['bytes-transferred'],
+    'bytes-transferred': 0,
+  }
+}
+
+function runOf(payload: string): string {
+  return z.parse(Payload, JSON.parse(payload)).run
+}

@@ -1,0 +1,69 @@
+import type { RunRequest } from '../../common/contract.ts'
+import type { Digest } from '../blobs/blobs.ts'
+import type { Database } from '../database/database.ts'
+import { imageByDigest } from '../database/known.ts'
+import type { BuildRow } from '../database/schema.ts'
+import type { NetworkClass } from '../engine/engine.ts'
+import { effectiveNetwork } from '../engine/network-class.ts'
+import { type Domain, isTrusted, readable } from '../policy/domain.ts'
+import type { EmbeddedRegistry } from '../registry/embedded.ts'
+import { imageRepository } from './ensure-image.ts'
+import type { StandbyWish } from './standby-pool.ts'
+
+/** What a run gets where it asks for nothing else. Sizes in bytes. */
+export interface RunDefaults {
+  memory: number
+  cpus: number
+  disk: number
+}
+
+/** What a run or a standby of a build needs of this node. */
+export interface WishAsked {
+  build: BuildRow
+  domain: Domain
+  bundle: Digest
+  request?: Pick<RunRequest, 'memory' | 'cpus' | 'network' | 'preload'>
+}
+
+/** Turns builds into wishes for standbys: a run finds the standby of its push if both ask in the same way. */
+export class Wishes {
+  readonly #database: Database
+  readonly #registry: EmbeddedRegistry
+  readonly #defaults: RunDefaults
+  readonly #networks: () => Promise<NetworkClass[]>
+
+  /** @param networks gives the classes that the engine can enforce */
+  constructor(
+    database: Database,
+    registry: EmbeddedRegistry,
+    defaults: RunDefaults,
+    networks: () => Promise<NetworkClass[]>,
+  ) {
+    this.#database = database
+    this.#registry = registry
+    this.#defaults = defaults
+    this.#networks = networks
+  }
+
+  /** @returns the wish, and a warning for the user where the network is not the one that was asked for */
+  async of({ build, domain, bundle, request }: WishAsked): Promise<{ wish: StandbyWish; warning?: string }> {
+    const image = build.image && (await imageByDigest(this.#database.state, readable(domain), build.image))
+    if (!image) throw new Error(`build ${build.id} has no image that ${domain} may use`)
+    const trusted = isTrusted(domain)
+    // Code that is not the repository's own reaches nothing, whatever it asks for.
+    const wanted = trusted ? (request?.network ?? 'internet') : 'none'
+    const { network, warning } = effectiveNetwork(wanted, trusted, await this.#networks())
+    const wish: StandbyWish = {
+      image: this.#registry.reference(imageRepository(image.domain), image.digest),
+      bundle,
+      domain,
+      user: image.user,
+      preload: request?.preload ?? [],
+      memory: request?.memory ?? this.#defaults.memory,
+      cpus: request?.cpus ?? this.#defaults.cpus,
+      network,
+      disk: this.#defaults.disk,
+    }
+    return warning === undefined ? { wish } : { wish, warning }
+  }
+}
