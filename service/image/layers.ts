@@ -23,6 +23,7 @@ export interface LayerIndex {
 /** The bytes of fragments are not what their manifests say. */
 export class LayerBroken extends Error {
   override name = 'LayerBroken'
+  readonly hint = 'stored blobs are damaged: check the disk, and empty the data folder to have everything made anew'
 }
 
 /**

@@ -22,23 +22,29 @@ const OCI_TYPES: Record<string, string> = {
 /** An image can't be made on this base. */
 export class BaseRefused extends Error {
   override name = 'BaseRefused'
+  /** The way out. */
+  readonly hint: string
+  constructor(message: string, hint: string) {
+    super(message)
+    this.hint = hint
+  }
 }
 
 /**
  * The base's layers under the types that an OCI manifest gives them.
  * @param zstd whether every engine that shall run the image reads zstd layers (Docker from 23 on)
- * @throws {BaseRefused} naming the base and the way out
+ * @throws {BaseRefused} naming the base
  */
 export function ociLayers(base: BaseImage, zstd: boolean): BaseImage['layers'] {
   return base.layers.map((layer) => {
     const mediaType = OCI_TYPES[layer.mediaType]
     if (mediaType === undefined) {
-      throw new BaseRefused(`base image ${base.name} has a layer of type ${layer.mediaType}; use a base without such`)
+      throw new BaseRefused(`base image ${base.name} has a layer of type ${layer.mediaType}`, 'use a base without such')
     }
     if (mediaType === ZSTD_LAYER_TYPE && !zstd) {
       throw new BaseRefused(
-        `base image ${base.name} has layers compressed with zstd, which Docker reads from version 23 on; ` +
-          'update Docker, or push the base again with gzip (skopeo copy --dest-compress-format gzip)',
+        `base image ${base.name} has layers compressed with zstd, which Docker reads from version 23 on`,
+        'update Docker, or push the base again with gzip: skopeo copy --dest-compress-format gzip',
       )
     }
     return { ...layer, mediaType }

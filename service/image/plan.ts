@@ -67,7 +67,7 @@ interface Target {
 function target({ artifacts, skeleton }: PlanRequest): Target {
   const sorted = artifacts.toSorted((a, b) => (a.name < b.name ? -1 : 1))
   const twice = sorted.find(({ name }, index) => sorted[index + 1]?.name === name)
-  if (twice) throw new PlanRefused(`${twice.name} is there twice; an environment holds one version of a package`)
+  if (twice) throw new PlanRefused(`${twice.name} is listed twice`, 'an environment holds one version of a package')
   return { artifacts: sorted, tree: environmentTree(sorted, skeleton) }
 }
 
@@ -76,7 +76,8 @@ function fresh(request: PlanRequest, { artifacts, tree }: Target): Plan {
   const layers = [skeletonLayer(request), ...freshLayers(artifacts, tree, below)]
   if (request.base.layers.length + layers.length > MOST_LAYERS) {
     throw new PlanRefused(
-      `the base image has ${request.base.layers.length} layers, and ${MOST_LAYERS} in all is the most; use a base with fewer`,
+      `the base image has ${request.base.layers.length} layers, and ${MOST_LAYERS} in all is the most`,
+      'use a base image with fewer layers',
     )
   }
   return { kind: 'fresh', layers, artifacts, clashes: tree.clashes, deadBytes: 0 }

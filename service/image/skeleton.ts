@@ -20,6 +20,7 @@ export interface OwnEntry extends TarEntry {
 /** A base whose Python can't carry an environment of ours. */
 export class SkeletonRefused extends Error {
   override name = 'SkeletonRefused'
+  readonly hint = `use a base image whose Python is outside of /${ENVIRONMENT}`
 }
 
 /** A folder as every layer lists it. */
@@ -34,9 +35,7 @@ export function folderEntry(path: string, mode = 0o755): OwnEntry {
  */
 export function skeletonEntries(probe: Probe): OwnEntry[] {
   if (probe.executable.startsWith(`/${ENVIRONMENT}/`)) {
-    throw new SkeletonRefused(
-      `the base image's Python is ${probe.executable}, where the environment is put; use a base whose Python is elsewhere`,
-    )
+    throw new SkeletonRefused(`the base image's Python is ${probe.executable}, where the environment is put`)
   }
   const python = `python${minorVersion(probe)}`
   const config = [
@@ -45,10 +44,13 @@ export function skeletonEntries(probe: Probe): OwnEntry[] {
     `version = ${probe.version}`,
     '',
   ].join('\n')
-  const folders = ['', 'bin', 'include', 'lib', `lib/${python}`, `lib/${python}/site-packages`]
+  const folders = ['bin', 'include', 'lib', `lib/${python}`, `lib/${python}/site-packages`]
   return [
     folderEntry('opt'),
-    ...folders.map((folder) => folderEntry(posix.join(ENVIRONMENT, folder))),
+    folderEntry(ENVIRONMENT),
+    // Hides what a base may have there (OCI image spec, layer.md, "Opaque Whiteout").
+    fileEntry(`${ENVIRONMENT}/.wh..wh..opq`, ''),
+    ...folders.map((folder) => folderEntry(`${ENVIRONMENT}/${folder}`)),
     linkEntry(`${ENVIRONMENT}/lib64`, 'lib'),
     fileEntry(`${ENVIRONMENT}/pyvenv.cfg`, config),
     ...['python', 'python3', python].map((name) => linkEntry(`${ENVIRONMENT}/bin/${name}`, probe.executable)),

@@ -30,9 +30,15 @@ export interface EnvironmentTree {
   clashes: Clash[]
 }
 
-/** An artifact has a path that no artifact may have. */
+/** What an environment is to hold can't be laid out. */
 export class PlanRefused extends Error {
   override name = 'PlanRefused'
+  /** The fix. */
+  readonly hint: string
+  constructor(message: string, hint: string) {
+    super(message)
+    this.hint = hint
+  }
 }
 
 /**
@@ -170,6 +176,9 @@ class Tree {
 
   #refusal(place: Place, why: string): PlanRefused {
     const { name, version } = this.#artifacts[place.artifact] ?? { name: '', version: '' }
-    return new PlanRefused(`${name} ${version} has a file /${place.entry.path}: ${why}`)
+    return new PlanRefused(
+      `${name} ${version} has a file /${place.entry.path}: ${why}`,
+      'use another version of that package',
+    )
   }
 }

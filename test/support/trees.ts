@@ -28,6 +28,11 @@ function applyEntry(tree: Tree, entry: TarEntry, content: Buffer, listed: Set<st
   if (folder !== '' && !listed.has(folder)) throw new Error(`${path} comes before its folder`)
   if (listed.has(path)) throw new Error(`${path} comes twice in a layer`)
   const name = path.slice(path.lastIndexOf('/') + 1)
+  if (name === '.wh..wh..opq') {
+    if ([...listed].some((other) => other.startsWith(`${folder}/`))) throw new Error(`${path} comes late`)
+    removeBelow(tree, folder)
+    return
+  }
   if (name.startsWith('.wh.')) {
     const gone = `${folder}/${name.slice(4)}`
     if (!tree.has(gone)) throw new Error(`${gone} is whited out but is not there`)
@@ -59,7 +64,7 @@ export function installOneByOne(skeleton: OwnEntry[], artifacts: MadeArtifact[])
   const root = { children: new Map<string, Node>(), mode: 0o755 }
   for (const { content = '', ...entry } of skeleton) {
     if (entry.type === 'directory') openFolder(root, entry.path.split('/'), entry.mode)
-    else install(root, { ...entry, content })
+    else if (!entry.path.endsWith('/.wh..wh..opq')) install(root, { ...entry, content })
   }
   const ordered = artifacts.toSorted((a, b) => (a.name < b.name ? -1 : 1))
   for (const { files } of ordered) for (const file of files.filter((one) => !isPyc(one))) install(root, file)
