@@ -33,7 +33,6 @@ export function environmentFolders(python: string) {
 /** Type bits of a Unix mode. */
 const TYPE = 0o170000
 const REGULAR = 0o100000
-const FOLDER = 0o040000
 const LINK = 0o120000
 
 /**
@@ -119,12 +118,12 @@ function describes(folder: string, { name, version }: WheelName): boolean {
 
 function checkType(filename: string, { name, unixMode, size }: ZipEntry): void {
   const type = unixMode & TYPE
-  const folder = name.endsWith('/')
   if (type === LINK) throw new WheelRefused(filename, name, 'is a symbolic link, which wheels may not hold')
-  if (type !== 0 && type !== (folder ? FOLDER : REGULAR)) {
-    throw new WheelRefused(filename, name, `is neither a file nor a folder (type ${type.toString(8)})`)
+  if (name.endsWith('/')) {
+    if (size !== 0) throw new WheelRefused(filename, name, 'is a folder with content')
+  } else if (type !== 0 && type !== REGULAR) {
+    throw new WheelRefused(filename, name, `is no file (type ${type.toString(8)})`)
   }
-  if (folder && size !== 0) throw new WheelRefused(filename, name, 'is a folder with content')
 }
 
 function place(
