@@ -35,13 +35,16 @@ export async function lastSeq(db: Db, stream: string): Promise<number> {
   return last?.seq ?? 0
 }
 
+/** How an event begins that says where its output ends; the event writer puts it so, and users can't. */
+export const LOG_WITH_END = '{"kind":"log","end":'
+
 /** Where the output of a run that is stored ends, as its container counts; 0 where there is none. */
 export async function lastEnd(db: Db, stream: string): Promise<number> {
   const last = await db
     .selectFrom('events')
     .select('event')
     .where('stream', '=', stream)
-    .where('event', 'like', '%"end":%')
+    .where('event', 'like', `${LOG_WITH_END}%`)
     .orderBy('seq', 'desc')
     .limit(1)
     .executeTakeFirst()

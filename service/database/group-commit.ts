@@ -21,8 +21,8 @@ export class GroupCommit {
   readonly #db: DatabaseSync
   readonly #connection: SqliteConnection
   readonly #notify: (topic: Topic) => void
-  /** Set while the code of a unit runs. */
-  readonly #inUnit = new AsyncLocalStorage<true>()
+  /** The unit whose code runs, or whose code began what runs. */
+  readonly #unit = new AsyncLocalStorage<UnitConnection>()
   #waiting: Waiting[] = []
   #draining: Promise<void> | undefined
   #closed = false
@@ -35,14 +35,15 @@ export class GroupCommit {
 
   async write<T>(unit: (unit: Unit) => Promise<T>): Promise<T> {
     if (this.#closed) throw new Error('the database is closed')
-    if (this.#inUnit.getStore()) throw new Error('a unit must not wait for another unit: it would wait for itself')
+    if (this.#unit.getStore()?.ended === false)
+      throw new Error('a unit must not wait for another unit: it would wait for itself')
     return await new Promise<T>((resolve, reject) => {
       const topics = new Set<Topic>()
       let result: T
       this.#waiting.push({
         topics,
         run: async () => {
-          result = await this.#inUnit.run(true, () => this.#runUnit(unit, topics))
+          result = await this.#runUnit(unit, topics)
         },
         resolve: () => resolve(result),
         reject,
@@ -103,7 +104,7 @@ export class GroupCommit {
     const connection = new UnitConnection(this.#connection)
     const db = new Kysely<StateDatabase>({ dialect: sqliteDialect(connection) })
     try {
-      return await unit({ db, notify: (topic) => topics.add(topic) })
+      return await this.#unit.run(connection, () => unit({ db, notify: (topic) => topics.add(topic) }))
     } finally {
       connection.ended = true
     }

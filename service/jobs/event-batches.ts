@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { Database } from '../database/database.ts'
 import { append, lastSeq } from '../database/events.ts'
 import type { EventRow } from '../database/schema.ts'
-import { type EventItem, eventsOf, grouped } from './event-items.ts'
+import { type EventItem, grouped, told } from './event-items.ts'
 import type { StreamState } from './event-stream-state.ts'
 
 /** Events could not be stored. They are kept in memory and tried again. */
@@ -33,6 +33,8 @@ export class EventBatches {
   /** Numbered but not stored yet, and the items that they were made of. */
   #rows: EventRow[] = []
   #taken: EventItem[] = []
+  /** Who wants to know when the rows are stored. */
+  #stored: (() => void)[] = []
   /** Bytes that wait in items or rows. */
   #pending = 0
   #room = Promise.withResolvers<void>()
@@ -129,7 +131,11 @@ export class EventBatches {
     for (const { state } of items) state.seq ??= await lastSeq(this.#options.database.events, state.id)
     this.#items.splice(0, count)
     this.#taken.push(...items)
-    for (const group of grouped(items)) for (const event of eventsOf(group)) this.#number(group[0].state, event)
+    for (const group of grouped(items)) {
+      const { events, stored } = told(group)
+      for (const event of events) this.#number(group[0].state, event)
+      if (stored !== undefined) this.#stored.push(stored)
+    }
     return count
   }
 
@@ -146,11 +152,9 @@ export class EventBatches {
       this.#rows.splice(0, rows.length)
       for (const stream of new Set(rows.map((row) => row.stream))) database.notify(`events:${stream}`)
     }
-    for (const { state } of this.#taken) {
-      state.queued -= 1
-      state.marked?.stored()
-      state.marked = undefined
-    }
+    // In microtasks of their own: one that throws is no failure of this batch.
+    for (const stored of this.#stored.splice(0)) queueMicrotask(stored)
+    for (const { state } of this.#taken) state.queued -= 1
     this.#free(this.#taken.reduce((sum, { size }) => sum + size, 0))
     this.#taken = []
   }

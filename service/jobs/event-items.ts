@@ -1,17 +1,10 @@
-import type { LogFd, StreamState } from './event-stream-state.ts'
-
-/** A place in the output of a run. */
-export interface Mark {
-  /** The offset behind the output, where it came from. Stored with it, so that its reader can resume there. */
-  end: number
-  /** Called once everything before `end` is stored. */
-  stored(): void
-}
+import type { LogChannel, LogFd, Mark, StreamState } from './event-stream-state.ts'
+import type { LogPiece } from './log-text.ts'
 
 /** What waits for its batch. Output is masked and cut only there, so that small pieces are joined first. */
 export type EventItem = { state: StreamState; size: number } & (
   | { kind: 'event'; json: string }
-  | { kind: 'log'; fd: LogFd; bytes: Buffer; time: number; mark?: Mark }
+  | { kind: 'log'; fd: LogFd; bytes: Buffer; time: number; mark?: Mark | undefined }
   /** Output that is held back is to be told as it is; where `pushes` is set, only if nothing was pushed since. */
   | { kind: 'release'; fd: LogFd; pushes?: number; time: number }
 )
@@ -34,29 +27,36 @@ function goesOn(first: EventItem, item: EventItem): boolean {
   return first.kind === 'log' && item.kind === 'log' && first.state === item.state && first.fd === item.fd
 }
 
-/** The events, as JSON without their number, that a group leads to. */
-export function eventsOf(group: ItemGroup): string[] {
-  const [first] = group
-  if (first.kind === 'event') return [first.json]
-  const channel = first.state.channels[first.fd]
-  if (first.kind === 'release' && (first.pushes ?? channel.pushes) !== channel.pushes) return []
-  const pieces = first.kind === 'release' ? channel.release() : channel.push(outputOf(group))
-  const time = timeOf(first.time)
-  const mark = markOf(group)
-  return pieces.map((piece, index) => {
-    const end = index === pieces.length - 1 ? mark?.end : undefined
-    return JSON.stringify({ kind: 'log', time, stream: first.fd, ...piece, end })
-  })
+/** What a group leads to: events as JSON, without their number, and who wants to know when they are stored. */
+export interface Told {
+  events: string[]
+  stored?: (() => void) | undefined
 }
 
-/** The last mark, if nothing before it is held back any more. The state keeps it until the group is stored. */
-function markOf(group: ItemGroup): Mark | undefined {
-  const last = group.at(-1)
-  const { state } = group[0]
-  if (last?.kind === 'log' && last.mark !== undefined) state.mark = last.mark
-  if (Object.values(state.channels).some(({ holds }) => holds)) return undefined
-  state.marked = state.mark
-  return state.mark
+/** Turns a group into events. */
+export function told(group: ItemGroup): Told {
+  const [first] = group
+  if (first.kind === 'event') return { events: [first.json] }
+  const { state, fd } = first
+  const pieces = piecesOf(group, state.channels[fd])
+  const mark = state.reached(marksOf(group).at(-1))
+  const time = timeOf(first.time)
+  const events = pieces.map((piece, index) => {
+    // First of all, where it is looked for: see `lastEnd`.
+    const end = index === pieces.length - 1 ? mark?.end : undefined
+    return JSON.stringify({ kind: 'log', end, time, stream: fd, ...piece })
+  })
+  return { events, stored: mark && (() => mark.stored()) }
+}
+
+function piecesOf(group: ItemGroup, channel: LogChannel): LogPiece[] {
+  const [first] = group
+  if (first.kind !== 'release') return channel.push(outputOf(group))
+  return (first.pushes ?? channel.pushes) === channel.pushes ? channel.release() : []
+}
+
+function marksOf(group: ItemGroup): Mark[] {
+  return group.flatMap((item) => (item.kind === 'log' && item.mark ? [item.mark] : []))
 }
 
 function outputOf(group: ItemGroup): Buffer {

@@ -1,8 +1,15 @@
 import type { MaskStream, SecretMask } from '../secrets/mask.ts'
-import type { Mark } from './event-items.ts'
 import { type LogPiece, LogText } from './log-text.ts'
 
 export type LogFd = 'stdout' | 'stderr'
+
+/** A place in the output of a run, as its source counts. */
+export interface Mark {
+  /** The offset behind the output. Stored with it, so that its reader can resume there. */
+  end: number
+  /** Called once everything before `end` is stored; of marks that are reached together, for the last one only. */
+  stored(): void
+}
 
 /** How long the first half of a character is held. */
 const HALF_CHARACTER_MS = 50
@@ -65,11 +72,10 @@ export class StreamState {
   seq: number | undefined
   /** Items that are not stored yet. */
   queued = 0
-  /** The last place that was marked, and the last one of which everything before is about to be stored. */
-  mark: Mark | undefined
-  marked: Mark | undefined
   /** Bytes of output that were taken. */
   logBytes = 0
+  /** The last mark that was passed while something before it was held back. */
+  #mark: Mark | undefined
   #hurries = BURST
   #refilled = 0
 
@@ -80,6 +86,15 @@ export class StreamState {
       stdout: new LogChannel(mask, () => overdue(this, 'stdout')),
       stderr: new LogChannel(mask, () => overdue(this, 'stderr')),
     }
+  }
+
+  /** The mark that all output up to here has reached, where there is a new one: what is held back is not stored yet. */
+  reached(mark: Mark | undefined): Mark | undefined {
+    this.#mark = mark ?? this.#mark
+    if (Object.values(this.channels).some(({ holds }) => holds)) return undefined
+    const reached = this.#mark
+    this.#mark = undefined
+    return reached
   }
 
   /** Whether nothing would be lost if it were forgotten. */

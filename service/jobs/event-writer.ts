@@ -2,14 +2,17 @@ import type { NewEvent } from '../../common/contract.ts'
 import type { Database } from '../database/database.ts'
 import { SecretMask } from '../secrets/mask.ts'
 import { EventBatches } from './event-batches.ts'
-import { type Mark, timeOf } from './event-items.ts'
-import { type LogFd, StreamState } from './event-stream-state.ts'
+import { timeOf } from './event-items.ts'
+import { type LogFd, type Mark, StreamState } from './event-stream-state.ts'
 
 /** The only writer of events. It orders them, masks them and stores them in batches. */
 export interface EventWriter {
   /** Adds an event to a stream. Resolves when there is room for more; it need not be awaited, and never rejects. */
   append(stream: string, event: NewEvent): Promise<void>
-  /** Adds output that was printed at a time (milliseconds since 1970). Resolves when there is room for more; never rejects. */
+  /**
+   * Adds output that was printed at a time (milliseconds since 1970), and where it ends. Resolves when there is room for
+   * more; never rejects.
+   */
   log(stream: string, fd: LogFd, bytes: Buffer, time?: number, mark?: Mark): Promise<void>
   /**
    * Stores what was added, and output that was held back. To be awaited before an event that ends a stream.
@@ -70,8 +73,9 @@ class MaskingWriter implements EventWriter {
     if (this.#refuses(stream)) return
     const state = this.#stateOf(stream)
     const kept = this.#accept(state, fd, bytes)
-    if (kept.length === 0) return mark?.stored()
-    this.#batches.add({ kind: 'log', state, fd, bytes: kept, time, size: kept.length, ...(mark && { mark }) })
+    // Output that is not kept ends somewhere too: its source waits to hear that all before it is stored.
+    if (kept.length === 0 && mark === undefined) return
+    this.#batches.add({ kind: 'log', state, fd, bytes: kept, time, mark, size: kept.length })
     await this.#batches.room()
   }
 
