@@ -39,12 +39,15 @@ export interface Seen {
   mtime: number
 }
 
-/** What Python's tarfile finds in a tar.gz, by path; a path that is there twice is an error. */
+/**
+ * What Python's tarfile finds in a tar.gz, by path; a path that is there twice is an error. Not its stream mode `r|gz`:
+ * that stops after the first gzip member.
+ */
 export function seenByPython(archive: Buffer): Map<string, Seen> {
   const script = `
-import hashlib, json, sys, tarfile
+import hashlib, io, json, sys, tarfile
 rows = []
-tar = tarfile.open(fileobj=sys.stdin.buffer, mode='r|gz')
+tar = tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read()), mode='r:gz')
 for m in tar:
     kind = 'file' if m.isfile() else 'folder' if m.isdir() else 'link' if m.issym() else 'other'
     content = hashlib.sha256(tar.extractfile(m).read()).hexdigest() if kind == 'file' else ''
@@ -61,8 +64,8 @@ print(json.dumps(rows))`
 /** The contents of files in a tar.gz, by path, as Python reads them. */
 export function contentsByPython(archive: Buffer): Map<string, Buffer> {
   const script = `
-import base64, json, sys, tarfile
-tar = tarfile.open(fileobj=sys.stdin.buffer, mode='r|gz')
+import base64, io, json, sys, tarfile
+tar = tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read()), mode='r:gz')
 print(json.dumps([[m.name, base64.b64encode(tar.extractfile(m).read()).decode()] for m in tar if m.isfile()]))`
   const output = execFileSync('python3', ['-c', script], { input: archive, maxBuffer: 2 ** 28, encoding: 'utf8' })
   const rows: [string, string][] = JSON.parse(output)
