@@ -2,7 +2,8 @@
 export interface Download {
   /** The package that it belongs to, for messages. */
   name: string
-  url: string
+  /** Absent is refused: nothing else is fetched. */
+  url?: string
   /** Hex. Absent where nobody knows it yet. */
   sha256?: string
   /** Bytes, where known. */

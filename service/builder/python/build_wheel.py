@@ -1,7 +1,7 @@
 """Builds an sdist to a wheel (PEP 517) in the base that it is meant for. Standard library only, Python 3.8 or later.
 
-Arguments: the sdist's path, and uv's path or nothing where uv does not run here. The backend's own output goes to
-stderr. On stdout: {"filename", "size"} as a line, and the wheel's bytes.
+Arguments: the sdist's path; then uv's path and that of its settings, or neither where uv does not run here. The
+backend's own output goes to stderr. On stdout: {"filename", "size"} as a line, and the wheel's bytes.
 """
 
 import json
@@ -23,20 +23,20 @@ def unpacked(source, folder):
     return os.path.join(folder, roots[0])
 
 
-def command(source, out, uv):
+def command(source, out, uv=None, settings=None):
     if uv:
-        return [uv, "build", "--wheel", "--no-config", "--no-progress", "--color", "never",
-                "--python", sys.executable, "--out-dir", out, source]
+        return [uv, "build", "--wheel", "--config-file", settings, "--no-progress", "--color", "never",
+                "--no-python-downloads", "--python", sys.executable, "--out-dir", out, source]
     return [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir", "--wheel-dir", out, source]
 
 
-def main(source, uv):
+def main(source, *uv):
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "out")
         os.mkdir(out)
         if source.endswith(".zip"):
             source = unpacked(source, os.path.join(folder, "source"))
-        status = subprocess.run(command(source, out, uv), stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode
+        status = subprocess.run(command(source, out, *uv), stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode
         wheels = [name for name in os.listdir(out) if name.endswith(".whl")]
         if status or len(wheels) != 1:
             raise SystemExit(status or "the backend made {} wheels".format(len(wheels)))
@@ -46,4 +46,4 @@ def main(source, uv):
             shutil.copyfileobj(wheel, stdout, 1 << 20)
 
 
-main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None)
+main(*sys.argv[1:])

@@ -1,8 +1,8 @@
 """Compiles Python sources to byte code that is the same every time. Standard library only, Python 3.8 or later.
 
-Each line on stdin names an artifact: {"key": ..., "paths": ["opt/env/...", ...]}, below "/". For each a line comes on
-stdout, in any order: {"key", "files": [[path, size], ...], "skipped": [...]}, and then the bytes of the files; or
-{"key", "crashed": signal or exit code}. The argument is the number of processes.
+On stdin, for each artifact: {"key": ..., "size": n} as a line, and n bytes: a tar.gz of its sources, with their paths
+below "/". For each, in any order, on stdout: {"key", "files": [[path, size], ...], "skipped": [paths]} as a line, and
+the bytes of the files; or {"key", "crashed": signal or exit code}. The argument is the number of processes.
 
 What marshal writes depends on how often an object is referred to, and so on everything that the process did before.
 Therefore each artifact has a process of its own, forked from one that compiles nothing; each code object is
@@ -13,38 +13,37 @@ source's hash and is never checked against it (PEP 552, unchecked), so that time
 import fcntl
 import gc
 import importlib.util
+import io
 import json
 import marshal
 import os
 import select
 import sys
+import tarfile
 import tempfile
 from importlib._bootstrap_external import _code_to_hash_pyc
 
 
-def byte_code(path):
-    """The byte code of the source at a path, and where it belongs."""
-    with open(path, "rb") as file:
-        source = file.read()
+def byte_code(path, source):
     code = compile(source, path, "exec", dont_inherit=True, optimize=0)
     code = marshal.loads(marshal.dumps(code))
-    return importlib.util.cache_from_source(path, optimization=""), bytes(
-        _code_to_hash_pyc(code, importlib.util.source_hash(source), False)
-    )
+    return bytes(_code_to_hash_pyc(code, importlib.util.source_hash(source), False))
 
 
-def compile_artifact(request):
+def compile_artifact(key, archive):
     """The header of one artifact's answer, and its bytes."""
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        sources = sorted((member.name, tar.extractfile(member).read()) for member in tar)
     compiled = []
     skipped = []
-    for path in sorted(request["paths"]):
+    for path, source in sources:
         try:
-            target, content = byte_code("/" + path)
-            compiled.append((target[1:], content))
+            target = importlib.util.cache_from_source(path, optimization="")
+            compiled.append((target, byte_code("/" + path, source)))
         except Exception:  # Packages ship files that are not meant for this Python, or not Python at all.
             skipped.append(path)
     compiled.sort()
-    header = {"key": request["key"], "files": [[path, len(data)] for path, data in compiled], "skipped": skipped}
+    header = {"key": key, "files": [[path, len(data)] for path, data in compiled], "skipped": skipped}
     return header, [data for _, data in compiled]
 
 
@@ -57,54 +56,86 @@ def answer(lock, header, contents):
     fcntl.flock(lock, fcntl.LOCK_UN)
 
 
-def start(request, lock_path):
-    child = os.fork()
-    if child:
-        return child
-    status = 1
-    try:
-        with open(lock_path, "rb") as lock:  # Opened here: a lock belongs to the open file, which forks share.
-            answer(lock, *compile_artifact(request))
-        status = 0
-    finally:
-        os._exit(status)
+class Pool:
+    """The processes under way."""
 
+    def __init__(self, processes, lock_path):
+        self.processes = processes
+        self.lock_path = lock_path
+        self.running = {}
 
-def lines(fd):
-    """The lines of a file as they come; None when half a second passed without one."""
-    rest = b""
-    while True:
-        if not select.select([fd], [], [], 0.5)[0]:
-            yield None
-            continue
-        data = os.read(fd, 1 << 20)
-        if not data:
+    def start(self, key, archive):
+        while len(self.running) >= self.processes:
+            self.reap(0)
+        child = os.fork()
+        if child:
+            self.running[child] = key
             return
-        *whole, rest = (rest + data).split(b"\n")
-        yield from whole
+        status = 1
+        try:
+            with open(self.lock_path, "rb") as lock:  # Opened here: a lock belongs to an open file, forks share it.
+                answer(lock, *compile_artifact(key, archive))
+            status = 0
+        finally:
+            os._exit(status)
+
+    def reap(self, flags):
+        """Takes note of one that has ended; says whether there was one."""
+        child, status = os.waitpid(-1, flags) if self.running else (0, 0)
+        if child:
+            key = self.running.pop(child)
+            if status:
+                with open(self.lock_path, "rb") as lock:
+                    answer(lock, {"key": key, "crashed": status & 0x7F or status >> 8}, [])
+        return bool(child)
+
+
+class Input:
+    """Stdin; while it is silent, ended processes are reaped."""
+
+    def __init__(self, pool):
+        self.pool = pool
+        self.rest = b""
+
+    def more(self):
+        while not select.select([0], [], [], 0.5)[0]:
+            while self.pool.reap(os.WNOHANG):
+                pass
+        return os.read(0, 1 << 20)
+
+    def line(self):
+        while b"\n" not in self.rest:
+            data = self.more()
+            if not data:
+                return None
+            self.rest += data
+        line, self.rest = self.rest.split(b"\n", 1)
+        return line
+
+    def exactly(self, size):
+        pieces = [self.rest]
+        have = len(self.rest)
+        while have < size:
+            data = self.more()
+            if not data:
+                raise SystemExit("the input ends early")
+            pieces.append(data)
+            have += len(data)
+        data = b"".join(pieces)
+        self.rest = data[size:]
+        return data[:size]
 
 
 def main(processes):
     gc.disable()  # Code objects form no cycles.
-    running = {}
     with tempfile.NamedTemporaryFile() as lock:
-
-        def reap(flags):
-            child, status = os.waitpid(-1, flags)
-            if child:
-                key = running.pop(child)
-                if status:
-                    answer(lock, {"key": key, "crashed": status & 0x7F or status >> 8}, [])
-            return child
-
-        for line in lines(0):
-            while running and reap(0 if len(running) >= processes and line else os.WNOHANG):
-                pass
-            if line:
-                request = json.loads(line)
-                running[start(request, lock.name)] = request["key"]
-        while running:
-            reap(0)
+        pool = Pool(processes, lock.name)
+        source = Input(pool)
+        for line in iter(source.line, None):
+            request = json.loads(line)
+            pool.start(request["key"], source.exactly(request["size"]))
+        while pool.reap(0):
+            pass
 
 
 main(int(sys.argv[1]))

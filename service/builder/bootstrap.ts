@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { BaseImage } from '../image/base.ts'
+import type { Artifact, Lock } from '../interpreter/lock.ts'
+import { normalizeName } from '../interpreter/package-name.ts'
+import type { StepOptions } from './builder.ts'
+import type { BuilderContext } from './context.ts'
+import { Frames } from './frames.ts'
+import { pythonSource } from './python-source.ts'
+import { Step, StepFailed } from './step.ts'
+
+const PROGRAM = pythonSource('bootstrap')
+const REQUIREMENTS_FILE = join(import.meta.dirname, 'requirements.txt')
+
+/** What the builder image holds: versions and hashes. Part of what the builder image is known by. */
+export const BUILDER_REQUIREMENTS = readFileSync(REQUIREMENTS_FILE, 'utf8')
+
+/** One of the builder image's wheels, on this machine. */
+export interface BootstrapWheel {
+  filename: string
+  /** Its path. */
+  file: string
+  /** Hex. */
+  sha256: string
+  size: number
+}
+
+/** The builder image could not be made. */
+export class BootstrapFailed extends Error {
+  override name = 'BootstrapFailed'
+  readonly hint =
+    'The base must have Python 3.11 or later with pip and reach the index: check MEADOW_BASES, MEADOW_INDEX_URL and MEADOW_CA_BUNDLE.'
+}
+
+/**
+ * Fetches the builder image's wheels with the pip of its base: the only thing that is installed before there is a
+ * builder. Hashes are checked there and here.
+ * @param folder where the wheels are kept, by their names
+ * @throws {BootstrapFailed}
+ */
+export async function bootstrapWheels(
+  context: BuilderContext,
+  base: BaseImage,
+  folder: string,
+  options: StepOptions,
+): Promise<BootstrapWheel[]> {
+  const spec = {
+    name: 'bootstrapping the builder',
+    image: base.reference,
+    command: ['python3', '-I', '-c', PROGRAM],
+    user: '0:0',
+    network: context.network,
+  }
+  await mkdir(folder, { recursive: true })
+  await using step = await Step.open(context, spec, options)
+  await step.start()
+  step.stdin.end(BUILDER_REQUIREMENTS)
+  const wheels: BootstrapWheel[] = []
+  try {
+    const frames = new Frames(step.stdout)
+    for (let line = await frames.line(); line !== undefined; line = await frames.line()) {
+      const { filename, size } = line as { filename: string; size: number }
+      wheels.push(await keep(folder, filename, await frames.bytes(size)))
+    }
+    await step.finish()
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error
+    throw new BootstrapFailed(`the builder's packages can't be fetched: ${error.log.trim()}`, { cause: error })
+  }
+  return wheels
+}
+
+/** The lock of the builder image. Its artifacts have neither URL nor path: their bytes are the wheels' files. */
+export function bootstrapLock(wheels: BootstrapWheel[]): Lock {
+  const artifacts = wheels
+    .map(({ filename, sha256, size }): Artifact => {
+      const [name = '', version = ''] = filename.split('-')
+      return { name: normalizeName(name), version, kind: 'wheel', filename, sha256, size }
+    })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+  const text = pylock(artifacts)
+  return {
+    digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
+    text,
+    artifacts,
+    source: 'requirements.txt',
+    requirements: [],
+    unpinned: [],
+    resolvedAt: Date.now(),
+  }
+}
+
+async function keep(folder: string, filename: string, bytes: Buffer): Promise<BootstrapWheel> {
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  if (!/^[\w.+-]+\.whl$/.test(filename) || !BUILDER_REQUIREMENTS.includes(sha256)) {
+    throw new BootstrapFailed(`${filename} with sha256 ${sha256} is none of the builder's packages`)
+  }
+  const file = join(folder, filename)
+  await writeFile(`${file}.part`, bytes)
+  await rename(`${file}.part`, file)
+  return { filename, file, sha256, size: bytes.length }
+}
+
+function pylock(artifacts: Artifact[]): string {
+  const packages = artifacts.map(({ name, version, filename, sha256, size }) =>
+    [
+      '[[packages]]',
+      `name = "${name}"`,
+      `version = "${version}"`,
+      `wheels = [{ path = "${filename}", size = ${size}, hashes = { sha256 = "${sha256}" } }]`,
+    ].join('\n'),
+  )
+  return `${['lock-version = "1.0"\ncreated-by = "meadow-run"', ...packages].join('\n\n')}\n`
+}

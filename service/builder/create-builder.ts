@@ -1,0 +1,59 @@
+import { availableParallelism } from 'node:os'
+import type { Blobs } from '../blobs/blobs.ts'
+import { lockSpec } from '../interpreter/formats.ts'
+import { buildWheel } from './build-wheel.ts'
+import type { Builder } from './builder.ts'
+import { compile } from './compile.ts'
+import { type BuilderContext, type BuilderLimits, DEFAULT_LIMITS } from './context.ts'
+import { probeBase } from './probe-base.ts'
+import { resolverFor } from './resolve.ts'
+import { type PoolOptions, ResolverPool } from './resolver-pool.ts'
+
+const POOL: PoolOptions = { keep: 15 * 60_000, most: 4 }
+
+export interface BuilderOptions extends Omit<BuilderContext, 'limits' | 'pull'> {
+  blobs: Blobs
+  /** Gives the reference of the builder image, made where it is missing. Called often. */
+  image: () => Promise<string>
+  /** Brings an image to the engine; by default one that it lacks is pulled without a credential. */
+  pull?: BuilderContext['pull']
+  /** Where wheels lie until they are read. */
+  folder: string
+  limits?: Partial<BuilderLimits>
+  /** How long and how many resolvers are kept ready. */
+  resolvers?: Partial<PoolOptions>
+}
+
+/** What steps need of their surroundings, with defaults filled in. */
+export function builderContext(
+  options: Omit<BuilderOptions, 'blobs' | 'image' | 'folder' | 'resolvers'>,
+): BuilderContext {
+  const { engine, node, network, caBundle, indexUrl } = options
+  const pull = async (reference: string, signal: AbortSignal) => {
+    if (!(await engine.hasImage(reference))) await engine.pull(reference, { signal })
+  }
+  return {
+    engine,
+    node,
+    network,
+    pull: options.pull ?? pull,
+    limits: { ...DEFAULT_LIMITS, cpus: availableParallelism(), ...options.limits },
+    ...(caBundle === undefined ? {} : { caBundle }),
+    ...(indexUrl === undefined ? {} : { indexUrl }),
+  }
+}
+
+/** Builder containers on an engine. Close it before the engine. */
+export function createBuilder(options: BuilderOptions): Builder {
+  const { blobs, image, folder } = options
+  const context = builderContext(options)
+  const pool = new ResolverPool(context, image, { ...POOL, ...options.resolvers })
+  return {
+    probe: (base, step) => probeBase(context, base, step),
+    resolve: (base, spec, probe, step) =>
+      lockSpec(spec, probe, resolverFor({ context, pool, image }, { base, probe }, step)),
+    compile: (base, requests, step) => compile(context, blobs, base, requests, step),
+    buildWheel: (base, probe, request, step) => buildWheel({ context, image, folder }, { base, probe }, request, step),
+    close: () => pool.close(),
+  }
+}

@@ -1,0 +1,64 @@
+import { text } from 'node:stream/consumers'
+import * as z from 'zod/mini'
+import { EngineRefused } from '../engine/engine.ts'
+import type { BaseImage } from '../image/base.ts'
+import type { Probe } from '../interpreter/probe.ts'
+import type { StepOptions } from './builder.ts'
+import type { BuilderContext } from './context.ts'
+import { pythonSource } from './python-source.ts'
+import { Step, StepFailed } from './step.ts'
+
+const PROGRAM = pythonSource('probe')
+const TIMEOUT = 60_000
+
+const Answer = z.object({
+  markers: z.record(z.string(), z.string()),
+  tags: z.array(z.string().check(z.regex(/^[\w.]+-[\w.]+-[\w.]+$/))).check(z.minLength(1)),
+  version: z.string().check(z.regex(/^3\.\d+\.\d+$/)),
+  basePrefix: z.string().check(z.regex(/^\//)),
+  executable: z.string().check(z.regex(/^\//)),
+  cacheTag: z.string().check(z.regex(/^[\w-]+$/)),
+  libc: z.object({ name: z.enum(['glibc', 'musl']), version: z.string().check(z.regex(/^\d+\.\d+/)) }),
+  machine: z.string(),
+  user: z.string().check(z.regex(/^\d+:\d+$/)),
+})
+
+/** An image that can't be the base of an environment. */
+export class UnfitBase extends Error {
+  override name = 'UnfitBase'
+  readonly hint = 'Name a base-image with python3, 3.8 or later, on the PATH, for example python:3.11-slim-bookworm.'
+  constructor(base: BaseImage, why: string, options?: ErrorOptions) {
+    super(`${base.name}: ${why}`, options)
+  }
+}
+
+/**
+ * Asks a base image's Python about itself.
+ * @throws {UnfitBase} where it has none that is supported
+ */
+export async function probeBase(context: BuilderContext, base: BaseImage, options: StepOptions): Promise<Probe> {
+  const spec = {
+    name: 'probing',
+    image: base.reference,
+    command: ['python3', '-I', '-c', PROGRAM],
+    network: 'none' as const,
+    limits: { timeout: Math.min(TIMEOUT, context.limits.timeout) },
+  }
+  try {
+    await using step = await Step.open(context, spec, { ...options, report: () => {} })
+    await step.start()
+    step.stdin.end()
+    const said = await text(step.stdout)
+    await step.finish()
+    return z.parse(Answer, JSON.parse(said))
+  } catch (error) {
+    if (error instanceof StepFailed) throw new UnfitBase(base, error.log.trim() || error.message, { cause: error })
+    if (error instanceof EngineRefused && /executable file not found|no such file/i.test(error.message)) {
+      throw new UnfitBase(base, 'it has no python3 on the PATH', { cause: error })
+    }
+    if (error instanceof SyntaxError || error instanceof z.core.$ZodError) {
+      throw new UnfitBase(base, 'its python3 gives no usable answer', { cause: error })
+    }
+    throw error
+  }
+}

@@ -1,0 +1,84 @@
+import { text } from 'node:stream/consumers'
+import type { BaseImage } from '../image/base.ts'
+import type { Probe } from '../interpreter/probe.ts'
+import { type Resolve, type ResolveRequest, ResolverRefused } from '../interpreter/resolution.ts'
+import type { ResolveOptions } from './builder.ts'
+import type { BuilderContext } from './context.ts'
+import { putUv, UV } from './put-uv.ts'
+import type { ResolverPool } from './resolver-pool.ts'
+import { STEP_FOLDER, Step, StepFailed } from './step.ts'
+import { UV_CONFIG, uvCompileArguments, uvConfig } from './uv.ts'
+
+/** How uv says that nothing but a build would do. */
+const NEEDS_BUILD = /building from source is disabled|Building source distributions .* is disabled/
+const FOLDER = `${STEP_FOLDER}/requirements`
+
+type FilesRequest = Extract<ResolveRequest, { files: unknown }>
+
+/** How locks are made for one base and its probe. */
+export function resolverFor(
+  parts: { context: BuilderContext; pool: ResolverPool; image: () => Promise<string> },
+  { base, probe }: { base: BaseImage; probe: Probe },
+  options: ResolveOptions,
+): Resolve {
+  const { pool } = parts
+  return async (request) => {
+    const about = { markers: probe.markers, tags: probe.tags, hashes: request.hashes ?? null }
+    if ('lock' in request) return await pool.ask({ ...about, lock: request.lock }, options)
+    try {
+      const uv = uvCompileArguments(probe, { ...request, builds: false })
+      return await pool.ask({ ...about, files: request.files, arguments: uv }, options)
+    } catch (error) {
+      if (!needsBuild(error) || probe.libc.name !== 'glibc') throw error
+    }
+    options.report('no wheel of some package fits: building its metadata from source')
+    const lock = await resolveWithBuilds(parts, { base, probe }, request, options)
+    return await pool.ask({ ...about, lock }, options)
+  }
+}
+
+/** Where no wheel fits, or the user's hashes are of an sdist. */
+function needsBuild(error: unknown): boolean {
+  if (!(error instanceof ResolverRefused)) return false
+  return error.step === 'uv'
+    ? NEEDS_BUILD.test(error.message)
+    : error.step === 'hash' && error.message.startsWith('no file')
+}
+
+/** Runs the resolver in the base itself, whose Python build backends are meant for. Code of packages runs here. */
+async function resolveWithBuilds(
+  { context, image }: { context: BuilderContext; image: () => Promise<string> },
+  { base, probe }: { base: BaseImage; probe: Probe },
+  { files, path, prereleases }: FilesRequest,
+  options: ResolveOptions,
+): Promise<string> {
+  const uv = uvCompileArguments(probe, { path, prereleases, builds: true })
+  await using step = await Step.open(
+    context,
+    {
+      name: 'resolving with builds',
+      image: base.reference,
+      command: [UV, '--directory', FOLDER, ...uv, '--python', probe.executable],
+      user: '0:0',
+      env: { UV_CACHE_DIR: '/tmp/uv', SOURCE_DATE_EPOCH: '946684800' },
+      network: context.network,
+      watchDisk: true,
+      files: {
+        [UV_CONFIG]: uvConfig(context.indexUrl),
+        ...Object.fromEntries(Object.entries(files).map(([name, content]) => [`${FOLDER}/${name}`, content])),
+      },
+    },
+    options,
+  )
+  await putUv(context, await image(), step.container, options.signal)
+  await step.start()
+  step.stdin.end()
+  const lock = await text(step.stdout)
+  try {
+    await step.finish()
+  } catch (error) {
+    if (error instanceof StepFailed) throw new ResolverRefused('uv', error.log)
+    throw error
+  }
+  return lock
+}

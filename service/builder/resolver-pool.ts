@@ -1,0 +1,168 @@
+import type { Artifact } from '../interpreter/lock.ts'
+import { type AllowedHashes, type RefusedStep, type Resolved, ResolverRefused } from '../interpreter/resolution.ts'
+import type { EnvironmentFiles } from '../interpreter/spec.ts'
+import type { ResolveOptions } from './builder.ts'
+import type { BuilderContext } from './context.ts'
+import { Frames } from './frames.ts'
+import { pythonSource } from './python-source.ts'
+import { Step } from './step.ts'
+import { UV_CONFIG, uvConfig } from './uv.ts'
+
+/** The environment of the builder image. */
+export const BUILDER_ENV = '/opt/env'
+const PROGRAM = pythonSource('resolve')
+
+/** One request to `python/resolve.py`. */
+export type PoolRequest = {
+  markers: Record<string, string>
+  tags: string[]
+  hashes: AllowedHashes | null
+} & ({ files: EnvironmentFiles; arguments: string[] } | { lock: string })
+
+interface Answer {
+  text?: string
+  artifacts?: Artifact[]
+  failed?: RefusedStep
+  message?: string
+  package?: string | null
+}
+
+/** A resolver that waits for requests in a container of the builder image. */
+interface Resolver {
+  domain: string | undefined
+  step: Step
+  frames: Frames
+  /** Ends its life, and what was going on in it. */
+  life: AbortController
+  idle?: NodeJS.Timeout
+}
+
+export interface PoolOptions {
+  /** Milliseconds that an unused resolver is kept. */
+  keep: number
+  /** How many unused ones are kept in all. */
+  most: number
+}
+
+/**
+ * Resolvers, kept ready for their domain for a while with what they have learned of the index. They run no code that
+ * users chose (`--no-build`), but they read what users and packages wrote: one that was led astray must not make
+ * another repository's locks, so none is ever shared between two domains.
+ */
+export class ResolverPool {
+  readonly #context: BuilderContext
+  readonly #image: () => Promise<string>
+  readonly #options: PoolOptions
+  #idle: Resolver[] = []
+  #closed = false
+
+  constructor(context: BuilderContext, image: () => Promise<string>, options: PoolOptions) {
+    this.#context = context
+    this.#image = image
+    this.#options = options
+  }
+
+  /** @throws {ResolverRefused} */
+  async ask(request: PoolRequest, { signal, report, domain }: ResolveOptions): Promise<Resolved> {
+    const kept = this.#take(domain)
+    if (kept) {
+      const answer = await this.#serve(kept, request, signal).catch(async () => {
+        signal.throwIfAborted()
+        // It may have died while nobody looked: the answer of a new one counts.
+        return undefined
+      })
+      if (answer) return resolved(answer)
+    }
+    return resolved(await this.#serve(await this.#open(domain, signal, report), request, signal))
+  }
+
+  /** Removes all that are kept. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all(this.#idle.splice(0).map((resolver) => discard(resolver)))
+  }
+
+  #take(domain: string | undefined): Resolver | undefined {
+    const found = this.#idle.find((resolver) => domain !== undefined && resolver.domain === domain)
+    if (!found) return undefined
+    this.#idle.splice(this.#idle.indexOf(found), 1)
+    clearTimeout(found.idle)
+    found.step.restartClock()
+    return found
+  }
+
+  async #open(domain: string | undefined, signal: AbortSignal, report: (line: string) => void): Promise<Resolver> {
+    const life = new AbortController()
+    const image = await this.#image()
+    signal.throwIfAborted()
+    const step = await Step.open(
+      this.#context,
+      {
+        name: 'resolving',
+        image,
+        command: [`${BUILDER_ENV}/bin/python3`, '-I', '-c', PROGRAM],
+        user: '0:0',
+        env: { UV_CACHE_DIR: '/tmp/uv' },
+        network: this.#context.network,
+        files: { [UV_CONFIG]: uvConfig(this.#context.indexUrl) },
+      },
+      { signal: life.signal, report },
+    )
+    const resolver = { domain, step, frames: new Frames(step.stdout), life }
+    try {
+      await step.start()
+    } catch (error) {
+      await discard(resolver)
+      throw error
+    }
+    return resolver
+  }
+
+  async #serve(resolver: Resolver, request: PoolRequest, signal: AbortSignal): Promise<Answer> {
+    const { step, frames } = resolver
+    const abort = () => step.stop(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      signal.throwIfAborted()
+      await step.write(`${JSON.stringify(request)}\n`)
+      const answer = (await frames.line()) as Answer | undefined
+      if (answer === undefined) {
+        await step.finish()
+        throw new Error('the resolver ended without an answer')
+      }
+      await this.#giveBack(resolver)
+      return answer
+    } catch (error) {
+      await discard(resolver)
+      throw error
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  async #giveBack(resolver: Resolver): Promise<void> {
+    if (this.#closed || resolver.domain === undefined) return await discard(resolver)
+    resolver.step.stopClock()
+    resolver.idle = setTimeout(() => {
+      this.#idle = this.#idle.filter((other) => other !== resolver)
+      void discard(resolver)
+    }, this.#options.keep)
+    resolver.idle.unref()
+    this.#idle.push(resolver)
+    if (this.#idle.length > this.#options.most) {
+      const oldest = this.#idle.shift()
+      clearTimeout(oldest?.idle)
+      if (oldest) await discard(oldest)
+    }
+  }
+}
+
+async function discard({ step, idle }: Resolver): Promise<void> {
+  clearTimeout(idle)
+  await step[Symbol.asyncDispose]()
+}
+
+function resolved({ text, artifacts, failed, message, package: name }: Answer): Resolved {
+  if (failed !== undefined) throw new ResolverRefused(failed, message ?? '', name ?? undefined)
+  return { text: text ?? '', artifacts: artifacts ?? [] }
+}

@@ -1,0 +1,237 @@
+import { once } from 'node:events'
+import { Readable, type Writable } from 'node:stream'
+import { StringDecoder } from 'node:string_decoder'
+import { tarArchive } from '../../common/tar.ts'
+import type { Attachment, Container, ContainerSpec, NetworkClass } from '../engine/engine.ts'
+import type { StepOptions } from './builder.ts'
+import { type BuilderContext, type BuilderLimits, LimitReached } from './context.ts'
+
+/** Where steps find what is put in. Never in an image. */
+export const STEP_FOLDER = '/opt/meadow'
+const CA_FILE = `${STEP_FOLDER}/ca.pem`
+const DISK_INTERVAL = 2000
+/** How much of stderr is kept for error messages, in characters. */
+const TAIL = 16_384
+/** How long a container may take to end after it was killed, in milliseconds. */
+const GRACE = 30_000
+
+/** What is to run. */
+export interface StepSpec {
+  /** As it is said in errors: `compiling`. */
+  name: string
+  image: string
+  command: string[]
+  env?: Record<string, string>
+  /** The image's own user where it is not set. */
+  user?: string
+  network: NetworkClass
+  limits?: Partial<BuilderLimits>
+  /** Whether its disk use is watched: where code runs that users chose. */
+  watchDisk?: boolean
+  /** Small files, by their path below `/`. */
+  files?: Record<string, string>
+}
+
+/** A step's process failed. */
+export class StepFailed extends Error {
+  override name = 'StepFailed'
+  readonly exitCode: number
+  /** The end of what it said on stderr. */
+  readonly log: string
+  constructor(step: string, exitCode: number, log: string) {
+    super(`${step} failed with exit code ${exitCode}: ${log.trim().split('\n').at(-1) || 'it said nothing'}`)
+    this.exitCode = exitCode
+    this.log = log
+  }
+}
+
+/** One container of a step, from its making to its removal. Dispose of it. */
+export class Step implements AsyncDisposable {
+  readonly #name: string
+  readonly #container: Container
+  readonly #attachment: Attachment
+  readonly #limits: BuilderLimits
+  readonly #watchDisk: boolean
+  readonly #report: StepOptions['report']
+  readonly #signal: AbortSignal
+  readonly #onAbort = () => this.stop(this.#signal.reason)
+  #clock: NodeJS.Timeout | undefined
+  #diskWatch: NodeJS.Timeout | undefined
+  #stopped: { reason: unknown } | undefined
+  #log = ''
+  #logged: Promise<void> = Promise.resolve()
+
+  private constructor(
+    spec: StepSpec,
+    made: { container: Container; attachment: Attachment; limits: BuilderLimits },
+    { signal, report }: StepOptions,
+  ) {
+    this.#name = spec.name
+    this.#container = made.container
+    this.#attachment = made.attachment
+    this.#limits = made.limits
+    this.#watchDisk = spec.watchDisk ?? false
+    this.#report = report
+    this.#signal = signal
+    // A process that ends without reading its input is found out by how it ends.
+    this.#attachment.stdin.on('error', () => {})
+  }
+
+  /** Makes the container; it does not run yet. */
+  static async open(context: BuilderContext, spec: StepSpec, options: StepOptions): Promise<Step> {
+    options.signal.throwIfAborted()
+    await context.pull(spec.image, options.signal)
+    const limits = { ...context.limits, ...spec.limits }
+    const container = await context.engine.create(containerSpec(context, spec, limits))
+    try {
+      const files = { ...spec.files, ...(context.caBundle === undefined ? {} : { [CA_FILE]: context.caBundle }) }
+      if (Object.keys(files).length > 0) await container.put(Readable.from([tarOf(files)]), '/')
+      const attachment = await container.attach()
+      return new Step(spec, { container, attachment, limits }, options)
+    } catch (error) {
+      await container.remove()
+      throw error
+    }
+  }
+
+  get stdin(): Writable {
+    return this.#attachment.stdin
+  }
+
+  get stdout(): Readable {
+    return this.#attachment.stdout
+  }
+
+  get container(): Container {
+    return this.#container
+  }
+
+  /** Starts it, and its time. */
+  async start(): Promise<void> {
+    this.#logged = this.#readLog()
+    this.#signal.addEventListener('abort', this.#onAbort, { once: true })
+    if (this.#signal.aborted) this.#onAbort()
+    this.restartClock()
+    if (this.#watchDisk) this.#diskWatch = setInterval(() => void this.#checkDisk(), DISK_INTERVAL)
+    await this.#container.start()
+  }
+
+  /** Gives it all of its time, from now. */
+  restartClock(): void {
+    this.stopClock()
+    const reached = () => this.stop(new LimitReached(this.#name, 'timeout', this.#limits))
+    this.#clock = setTimeout(reached, this.#limits.timeout)
+  }
+
+  /** Lets it take as long as it likes. */
+  stopClock(): void {
+    clearTimeout(this.#clock)
+  }
+
+  /** Ends it early. Its output ends, and `finish` throws the reason. */
+  stop(reason: unknown): void {
+    if (this.#stopped) return
+    this.#stopped = { reason }
+    // Where it can't be killed its streams are let go of, so that nobody waits for them.
+    this.#container.kill('SIGKILL').catch(() => this.#attachment.close())
+  }
+
+  /** Writes to stdin, no faster than it is read. False where it is read no more: how it ended is told by `finish`. */
+  async write(bytes: string | Uint8Array): Promise<boolean> {
+    if (this.stdin.destroyed) return false
+    if (!this.stdin.write(bytes)) await Promise.race([once(this.stdin, 'drain'), once(this.stdin, 'close')])
+    return !this.stdin.destroyed
+  }
+
+  /**
+   * Waits for its end.
+   * @throws {StepFailed} where its process failed
+   * @throws {LimitReached} where it was ended for a limit; else what it was stopped for
+   */
+  async finish(): Promise<void> {
+    const exit = await this.#container.wait(AbortSignal.timeout(this.#limits.timeout + GRACE))
+    await this.#logged
+    if (this.#stopped) throw this.#stopped.reason
+    if (exit.oom) throw new LimitReached(this.#name, 'memory', this.#limits)
+    if (exit.exitCode !== 0) throw new StepFailed(this.#name, exit.exitCode, this.#log)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stopClock()
+    clearInterval(this.#diskWatch)
+    this.#signal.removeEventListener('abort', this.#onAbort)
+    this.#attachment.close()
+    // A container that stays is found by its label and removed later; the work itself is done.
+    await this.#container
+      .remove()
+      .catch((error) => this.#report(`a container of ${this.#name} was left: ${error.message}`))
+  }
+
+  async #readLog(): Promise<void> {
+    const decoder = new StringDecoder()
+    let open = ''
+    try {
+      for await (const chunk of this.#attachment.stderr) {
+        const text = decoder.write(chunk)
+        this.#log = (this.#log + text).slice(-TAIL)
+        const lines = (open + text).split('\n')
+        open = (lines.pop() ?? '').slice(-TAIL)
+        for (const line of lines) this.#report(line)
+      }
+      if (open) this.#report(open)
+    } catch (error) {
+      // The engine went away: whoever waits for the container hears of it.
+      this.stop(error)
+    }
+  }
+
+  async #checkDisk(): Promise<void> {
+    const used = await this.#container.diskUsed().catch(() => 0)
+    if (used > this.#limits.disk) this.stop(new LimitReached(this.#name, 'disk', this.#limits))
+  }
+}
+
+function containerSpec(context: BuilderContext, spec: StepSpec, limits: BuilderLimits): ContainerSpec {
+  const { memory, cpus, pids, disk } = limits
+  const { caBundle, indexUrl } = context
+  return {
+    image: spec.image,
+    command: spec.command,
+    env: {
+      LANG: 'C.UTF-8',
+      HOME: '/tmp',
+      ...(caBundle === undefined
+        ? {}
+        : { SSL_CERT_FILE: CA_FILE, PIP_CERT: CA_FILE, REQUESTS_CA_BUNDLE: CA_FILE, CURL_CA_BUNDLE: CA_FILE }),
+      ...(indexUrl === undefined ? {} : { UV_DEFAULT_INDEX: indexUrl, PIP_INDEX_URL: indexUrl }),
+      ...spec.env,
+    },
+    ...(spec.user === undefined ? {} : { user: spec.user }),
+    workdir: '/',
+    labels: { 'run.meadow.node': context.node, 'run.meadow.step': spec.name },
+    memory,
+    cpus,
+    pids,
+    disk,
+    network: spec.network,
+  }
+}
+
+/** A tar of files with their folders. */
+function tarOf(files: Record<string, string>): Buffer {
+  const folders = new Set<string>()
+  for (const path of Object.keys(files)) {
+    const parts = path.replace(/^\//, '').split('/').slice(0, -1)
+    for (const [index] of parts.entries()) folders.add(parts.slice(0, index + 1).join('/'))
+  }
+  return tarArchive([
+    ...[...folders].map((path) => ({ path, type: 'directory' as const, mode: 0o755, mtime: 0 })),
+    ...Object.entries(files).map(([path, text]) => ({
+      path: path.replace(/^\//, ''),
+      type: 'file' as const,
+      mode: 0o644,
+      mtime: 0,
+      content: Buffer.from(text),
+    })),
+  ])
+}
