@@ -44,6 +44,8 @@ export class DockerPeer {
     const ca = process.env.MEADOW_CA_BUNDLE ?? process.env.NODE_EXTRA_CA_CERTS ?? process.env.SSL_CERT_FILE
     const peer = new DockerPeer(base, folder, `127.0.0.1:${port}`, ca)
     cleanup.defer(() => removeImages(`${peer.#host}/`))
+    // Its registry then has the base image, as ours does.
+    await peer.bake('')
     return peer
   }
 

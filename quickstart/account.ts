@@ -1,7 +1,16 @@
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Build, type CacheAccount, type Event, Run, StreamLine, TokenResponse } from '../common/contract.ts'
+import {
+  Build,
+  type CacheAccount,
+  type Event,
+  Run,
+  RunCreated,
+  type RunRequest,
+  StreamLine,
+  TokenResponse,
+} from '../common/contract.ts'
 import type { ServiceProcess } from './service.ts'
 
 const BUILD_MINUTES = 15
@@ -47,18 +56,21 @@ export class Account {
     return Run.parse(await (await this.#ask(`/v1/runs/${id}`)).json())
   }
 
-  /** All events of a run that has finished, those of the build that it waited for among them. */
-  async events(id: string): Promise<{ of: string; event: Event }[]> {
+  async submit(request: Pick<RunRequest, 'repository' | 'commit' | 'args'>): Promise<string> {
+    const answer = await this.#ask('/v1/runs', { method: 'POST', body: JSON.stringify(request) })
+    return RunCreated.parse(await answer.json()).id
+  }
+
+  /** The events of a run from the first to the last, as they come; `of` says which are the build's that it waits for. */
+  async *events(id: string): AsyncGenerator<{ of: string; event: Event }> {
     const answer = await this.#ask(`/v1/runs/${id}/events`)
     if (!answer.body) throw new Error('An event stream has no body')
-    const found: { of: string; event: Event }[] = []
     for await (const text of createInterface(Readable.fromWeb(answer.body as never))) {
       const line = StreamLine.parse(JSON.parse(text))
-      if ('event' in line) found.push(line)
+      if ('event' in line) yield line
       if ('error' in line) throw new Error(line.error.message)
-      if ('end' in line) break
+      if ('end' in line) return
     }
-    return found
   }
 
   async #ask(path: string, init: RequestInit = {}): Promise<Response> {

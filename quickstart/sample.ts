@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { runCommand } from '../machine/command.ts'
+import { sampleGit } from '../machine/git.ts'
 
 /** A repository as a data scientist has it: requirements, and tests that use them. */
 export interface Sample {
@@ -46,7 +46,7 @@ export async function createSample(host: string): Promise<{ sample: Sample; comm
   const requirements = ['pytest', 'requests', 'rich']
   const sample = { name: 'meadow/sample', folder: join(host, 'meadow/sample'), host, requirements }
   await mkdir(sample.folder, { recursive: true })
-  await git(sample, 'init', '--quiet', '--initial-branch=main')
+  await sampleGit(sample.folder, 'init', '--quiet', '--initial-branch=main')
   return { sample, commit: await commitWith(sample, 'test_request.py', TEST, '0'.repeat(40)) }
 }
 
@@ -59,16 +59,7 @@ export async function addRequirement(sample: Sample, previous: Commit): Promise<
 async function commitWith(sample: Sample, testFile: string, test: string, before: string): Promise<Commit> {
   await writeFile(join(sample.folder, 'requirements.txt'), `${sample.requirements.join('\n')}\n`)
   await writeFile(join(sample.folder, testFile), test)
-  await git(sample, 'add', '--all')
-  await git(sample, 'commit', '--quiet', '--message', `Test with ${sample.requirements.at(-1)}`)
-  return { id: await git(sample, 'rev-parse', 'HEAD'), before }
-}
-
-/** git with an author of its own, whatever this machine's configuration says. */
-async function git(sample: Sample, ...args: string[]): Promise<string> {
-  const author = { GIT_AUTHOR_NAME: 'Quickstart', GIT_AUTHOR_EMAIL: 'quickstart@example.org' }
-  const committer = { GIT_COMMITTER_NAME: 'Quickstart', GIT_COMMITTER_EMAIL: 'quickstart@example.org' }
-  const nothingElse = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' }
-  const env = { PATH: process.env.PATH, ...nothingElse, ...author, ...committer }
-  return (await runCommand('git', args, { cwd: sample.folder, env, timeout: 60_000 })).trim()
+  await sampleGit(sample.folder, 'add', '--all')
+  await sampleGit(sample.folder, 'commit', '--quiet', '--message', `Test with ${sample.requirements.at(-1)}`)
+  return { id: await sampleGit(sample.folder, 'rev-parse', 'HEAD'), before }
 }

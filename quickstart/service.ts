@@ -35,7 +35,7 @@ const STANDBY_SECONDS = 60
  * @throws {Error} with the end of its log when it does not get ready
  */
 export async function startService(folder: string, settings: Record<string, string>): Promise<ServiceProcess> {
-  const host = `127.0.0.1:${await freePort()}`
+  const host = settings.MEADOW_LISTEN ?? `127.0.0.1:${await freePort()}`
   const [token, webhookSecret] = [randomBytes(24).toString('hex'), randomBytes(24).toString('hex')]
   const logFile = join(folder, 'service.log')
   const log = openSync(logFile, 'a')

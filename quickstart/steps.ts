@@ -40,9 +40,12 @@ export async function runStep(
   const id = outputs['run-id']
   if (!id) throw new Error('The Action set no output run-id; see what it printed above.')
   const run = await account.run(id)
-  const events = await account.events(id)
-  const first = events.find(({ event }) => event.kind === 'log')?.event.time
-  const cache = events.map(({ event }) => event).findLast((event) => event.kind === 'cache')
+  let first: string | undefined
+  let cache: CacheAccount | undefined
+  for await (const { of, event } of account.events(id)) {
+    if (event.kind === 'log' && of === id) first ??= event.time
+    if (event.kind === 'cache') cache = event
+  }
   if (!first || !cache) throw new Error(`The run ${id} printed nothing, or told nothing of its cache`)
   const secondsToFirstByte = (Date.parse(first) - Date.parse(run.created)) / 1000
   return { step: { name, seconds, ...reuse(cache) }, result: { exitCode, secondsToFirstByte } }

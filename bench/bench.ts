@@ -1,0 +1,64 @@
+import { join } from 'node:path'
+import type { Say } from '../machine/command.ts'
+import { requirements, SMALL_VERSIONS } from './environment.ts'
+import { Installation, type Pushed } from './installation.ts'
+import { DockerPeer, type PeerSeconds } from './peer.ts'
+import type { Repository } from './repository.ts'
+
+/** What the benches share. Each part is made when the first of them asks for it, so that one alone takes no longer. */
+export class Bench {
+  readonly installation: Installation
+  readonly say: Say
+  readonly #cleanup: AsyncDisposableStack
+  #peer: Promise<DockerPeer> | undefined
+  #peerBake: Promise<PeerSeconds> | undefined
+  #peerChange: Promise<PeerSeconds> | undefined
+  #baked: Promise<{ repository: Repository; pushed: Pushed }> | undefined
+
+  private constructor(installation: Installation, cleanup: AsyncDisposableStack, say: Say) {
+    this.installation = installation
+    this.#cleanup = cleanup
+    this.say = say
+  }
+
+  static async create(cleanup: AsyncDisposableStack, say: Say): Promise<Bench> {
+    return new Bench(await Installation.create(cleanup, say), cleanup, say)
+  }
+
+  /** The large environment from nothing, by us: no standby, so that only the image is measured. */
+  baked(): Promise<{ repository: Repository; pushed: Pushed }> {
+    this.#baked ??= this.#bake()
+    return this.#baked
+  }
+
+  /** The same by the peer. */
+  peerBake(): Promise<PeerSeconds> {
+    this.#peerBake ??= this.#usualWay(SMALL_VERSIONS[0])
+    return this.#peerBake
+  }
+
+  /** The peer again, after one small package changed. */
+  peerChange(): Promise<PeerSeconds> {
+    this.#peerChange ??= this.peerBake().then(() => this.#usualWay(SMALL_VERSIONS[1]))
+    return this.#peerChange
+  }
+
+  async #bake(): Promise<{ repository: Repository; pushed: Pushed }> {
+    const service = await this.installation.service(0, this.say)
+    const repository = await this.installation.repository('bench/first')
+    this.say('Ours: the large environment, nothing known …')
+    const pushed = await this.installation.push(service, repository, await repository.commit(requirements()))
+    return { repository, pushed }
+  }
+
+  async #usualWay(version: string): Promise<PeerSeconds> {
+    this.#peer ??= DockerPeer.start(this.#cleanup, join(this.installation.folder, 'peer'), this.say)
+    const peer = await this.#peer
+    this.say(`Peer: docker build with pip, push, pull (requests ${version}) …`)
+    const seconds = await peer.bake(requirements(version))
+    this.say(
+      `  build ${seconds.build.toFixed(1)} s, push ${seconds.push.toFixed(1)} s, pull ${seconds.pull.toFixed(1)} s`,
+    )
+    return seconds
+  }
+}

@@ -1,0 +1,71 @@
+import { writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { CommandFailed } from '../machine/command.ts'
+import { SetupImpossible } from '../machine/packages.ts'
+import { action } from './action.ts'
+import { bake } from './bake.ts'
+import { Bench } from './bench.ts'
+import { change } from './change.ts'
+import { known } from './known.ts'
+import { type Row, table } from './rows.ts'
+import { start } from './start.ts'
+import { transcode } from './transcode.ts'
+import { webhook } from './webhook.ts'
+
+/** `npm run bench -- NAME [--json FILE]`: one bench, or `all`, each beside its peer in the same run. */
+
+/** In an order in which the later ones find what the earlier ones made. */
+const BENCHES: Record<string, (bench: Bench) => Promise<Row[]>> = {
+  bake,
+  known,
+  change,
+  start,
+  webhook,
+  action,
+  transcode,
+}
+
+async function main(names: string[], json: string | undefined, cleanup: AsyncDisposableStack): Promise<void> {
+  const bench = await Bench.create(cleanup, say)
+  const rows: Row[] = []
+  for (const name of names) {
+    say(`\n${name}`)
+    rows.push(...((await BENCHES[name]?.(bench)) ?? []))
+    if (json) await writeFile(json, `${JSON.stringify(rows, undefined, 2)}\n`)
+  }
+  say(`\n${table(rows)}`)
+}
+
+function choose(positionals: string[]): string[] {
+  const [name, ...more] = positionals
+  if (name === 'all' && more.length === 0) return Object.keys(BENCHES)
+  if (name !== undefined && more.length === 0 && Object.hasOwn(BENCHES, name)) return [name]
+  throw new SetupImpossible(
+    `Usage: npm run bench -- NAME [--json FILE], NAME one of ${Object.keys(BENCHES).join(', ')}, all`,
+  )
+}
+
+function say(line: string): void {
+  console.log(line)
+}
+
+await using cleanup = new AsyncDisposableStack()
+for (const [name, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.once(name, async () => {
+    await cleanup.disposeAsync()
+    process.exit(code)
+  })
+
+try {
+  const { values, positionals } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true })
+  await main(choose(positionals), values.json, cleanup)
+} catch (error) {
+  if (!cleanup.disposed) {
+    const isKnown = error instanceof SetupImpossible || error instanceof CommandFailed
+    console.error(isKnown ? error.message : error)
+    process.exitCode = 1
+  }
+}
