@@ -1,9 +1,8 @@
-import type { Fragment, PlannedArtifact } from './fragment.ts'
+import type { Fragment, FragmentEntry, PlannedArtifact } from './fragment.ts'
 import { keyOf, LAYER_FORMAT } from './keys.ts'
 import type { LayoutLayer } from './layout.ts'
 import { folderEntry, type OwnEntry } from './skeleton.ts'
-import type { Clash, EnvironmentTree } from './tree.ts'
-import { parentOf, sameContent } from './tree.ts'
+import { type Clash, type EnvironmentTree, parentOf, sameContent } from './tree.ts'
 
 /** What a layer is for. */
 export type LayerKind = 'skeleton' | 'artifacts' | 'whiteouts' | 'fix-ups'
@@ -53,33 +52,45 @@ export interface Plan {
 /** A layer of own entries and parts of fragments. */
 export function newLayer(kind: LayerKind, title: string, own: OwnEntry[], parts: Part[]): NewLayer {
   const content = parts.map(({ fragment, runs }) => [fragment.digest, runs])
-  const bytes = parts.reduce((sum, part) => sum + bytesOf(part), 0)
+  const bytes = parts.flatMap(({ runs }) => runs).reduce((sum, { start, end }) => sum + end - start, 0)
   return { kind, key: keyOf('layer', LAYER_FORMAT, own, content), title, bytes, own, parts }
 }
 
-/** Bytes that a part takes. */
-export function bytesOf(part: Part): number {
-  return part.runs.reduce((sum, { start, end }) => sum + end - start, 0)
-}
-
 /**
- * What of an artifact goes into a layer: all that nobody else's other content hides. An entry with the content of the
- * winner's stays, so that namespace packages which repeat a file keep the layer that others know.
+ * What of some artifacts goes into a layer of theirs: each path once, and nothing that an artifact's other content
+ * hides. An entry with the content of the winner's stays, so that namespace packages which repeat a file keep the layer
+ * that others know.
  */
-export function visibleParts(artifact: PlannedArtifact, tree: EnvironmentTree): { paths: string[]; parts: Part[] } {
-  const paths: string[] = []
+export function visibleParts(
+  artifacts: PlannedArtifact[],
+  tree: EnvironmentTree,
+): { paths: Set<string>; parts: Part[] } {
+  const paths = new Set<string>()
   const parts: Part[] = []
-  for (const fragment of artifact.bytecode ? [artifact.files, artifact.bytecode] : [artifact.files]) {
+  for (const fragment of artifacts.flatMap(({ files, bytecode }) => (bytecode ? [files, bytecode] : [files]))) {
     const part: Part = { fragment, runs: [] }
     for (const entry of fragment.entries) {
-      const visible = tree.files.get(entry.path)
-      if (!visible || !sameContent(visible.entry, entry)) continue
+      if (paths.has(entry.path) || !isVisible(entry, tree)) continue
       addRun(part, entry)
-      paths.push(entry.path)
+      paths.add(entry.path)
     }
     if (part.runs.length > 0) parts.push(part)
   }
   return { paths, parts }
+}
+
+/** Bytes of an artifact that `visibleParts` would take for it alone. */
+export function visibleBytes({ files, bytecode }: PlannedArtifact, tree: EnvironmentTree): number {
+  let bytes = 0
+  for (const { entries } of bytecode ? [files, bytecode] : [files]) {
+    for (const entry of entries) if (isVisible(entry, tree)) bytes += entry.end - entry.start
+  }
+  return bytes
+}
+
+function isVisible(entry: FragmentEntry, tree: EnvironmentTree): boolean {
+  const visible = tree.files.get(entry.path)
+  return visible !== undefined && sameContent(visible.entry, entry)
 }
 
 /** Adds an entry's bytes behind those that the part has. */

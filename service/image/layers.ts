@@ -93,7 +93,7 @@ async function* inflating(source: AsyncIterable<Uint8Array>, hash: Hash, title: 
   hashed.catch(() => {}) // Thrown below; this only keeps it from being unhandled until then.
   try {
     for await (const chunk of source) {
-      if (!gunzip.write(chunk)) await Promise.race([once(gunzip, 'drain'), hashed])
+      if (!gunzip.write(chunk)) await Promise.race([once(gunzip, 'drain').catch(() => hashed), hashed])
       yield chunk
     }
     gunzip.end()

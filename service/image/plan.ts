@@ -1,9 +1,9 @@
 import { BlobMissing, type Digest } from '../blobs/blobs.ts'
 import type { Fragment, PlannedArtifact, StoredFragment } from './fragment.ts'
-import { type NewLayer, newLayer, type Plan } from './layer-plan.ts'
+import { type NewLayer, newLayer, type Plan, visibleBytes } from './layer-plan.ts'
 import { type Layout, type LayoutArtifact, layoutArtifact } from './layout.ts'
 import { deltaLayers } from './plan-delta.ts'
-import { freshLayers, visibleBytes } from './plan-fresh.ts'
+import { freshLayers } from './plan-fresh.ts'
 import type { OwnEntry } from './skeleton.ts'
 import { type EnvironmentTree, environmentTree, PlanRefused } from './tree.ts'
 
@@ -94,7 +94,8 @@ function account(
   count: number,
 ): Omit<Plan, 'kind' | 'layers'> {
   const total = layers.reduce((sum, { bytes }) => sum + bytes, 0)
-  const deadBytes = Math.max(0, total - visibleBytes(artifacts, tree))
+  const live = artifacts.reduce((sum, artifact) => sum + visibleBytes(artifact, tree), 0)
+  const deadBytes = Math.max(0, total - live)
   const worn =
     count > WORN_LAYERS
       ? `${count} layers, more than ${WORN_LAYERS}`

@@ -6,7 +6,7 @@ import type { Probe } from '../interpreter/probe.ts'
 export const ENVIRONMENT = 'opt/env'
 
 /** Where a run's code is, without the leading slash. */
-export const WORKSPACE = 'workspace'
+const WORKSPACE = 'workspace'
 
 /** The time of everything that we make: 2000-01-01, in seconds since 1970. Zip readers refuse times before 1980. */
 export const FIXED_TIME = Date.UTC(2000, 0, 1) / 1000

@@ -77,6 +77,8 @@ export function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')))
 }
 
+const BELOW = `${ENVIRONMENT}/`
+
 /** Invariant: `folders` are the skeleton's and the parents of `files`, nothing else. */
 class Tree {
   readonly files = new Map<string, Place>()
@@ -97,7 +99,7 @@ class Tree {
   /** A last guard: whoever made the fragment has refused such paths already. */
   check(place: Place): void {
     const { path } = place.entry
-    if (!path.startsWith(`${ENVIRONMENT}/`)) throw this.#refusal(place, `it is not below /${ENVIRONMENT}`)
+    if (!path.startsWith(BELOW)) throw this.#refusal(place, `it is not below /${ENVIRONMENT}`)
     if (path.includes('/.wh.')) throw this.#refusal(place, 'such names delete files of layers below')
     if (this.#skeleton.has(path)) throw this.#refusal(place, 'that path belongs to the environment itself')
   }

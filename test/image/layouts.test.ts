@@ -66,7 +66,7 @@ test('whatever changes, deltas leave the tree of a fresh layout, which is that o
         parent = String(layoutToJson(image.layout))
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 120 },
   )
 })
 

@@ -1,14 +1,24 @@
 import { deepEqual, equal, match, rejects, throws } from 'node:assert/strict'
 import { test } from 'node:test'
 import { BlobMissing, type Digest } from '../../service/blobs/blobs.ts'
+import { assembleImage } from '../../service/image/assemble.ts'
 import type { Fragment, PlannedArtifact } from '../../service/image/fragment.ts'
 import type { NewLayer, Plan } from '../../service/image/layer-plan.ts'
 import { type Layout, layoutArtifact } from '../../service/image/layout.ts'
 import { planDelta, planFresh } from '../../service/image/plan.ts'
 import { folderEntry } from '../../service/image/skeleton.ts'
 import { PlanRefused } from '../../service/image/tree.ts'
-import { BASE, type MadeArtifact, madeModule, SITE, SKELETON, storeArtifact } from '../support/fragments.ts'
+import {
+  BASE,
+  type MadeArtifact,
+  MemoryLayerIndex,
+  madeModule,
+  SITE,
+  SKELETON,
+  storeArtifact,
+} from '../support/fragments.ts'
 import { MemoryBlobs } from '../support/memory-blobs.ts'
+import { applyLayers } from '../support/trees.ts'
 
 const blobs = new MemoryBlobs()
 const load = async (manifest: Digest) => {
@@ -57,6 +67,17 @@ test('too many layers: small artifacts share buckets, and a new one changes only
   equal(keys(another).filter((key) => !keys(after).includes(key)).length, 1)
 })
 
+test('artifacts that share a layer repeat no path in it', async () => {
+  const shared = { path: `${SITE}/ns/__init__.py`, content: '' }
+  const made = Array.from({ length: 120 }, (_, index) => madeModule(`p${index}`))
+  const artifacts = await stored(...made.map((one) => ({ ...one, files: [shared, ...one.files] })))
+  const plan = planFresh(request(artifacts))
+  const { layers } = await assembleImage({ base: BASE, plan, blobs, layers: new MemoryLayerIndex() })
+  equal(layers.length, 17)
+  const tree = await applyLayers(layers, blobs)
+  equal([...tree.keys()].filter((path) => path.endsWith('/METADATA')).length, 120)
+})
+
 test('too many large artifacts: what counts as small grows', async () => {
   const made = Array.from({ length: 120 }, (_, index) => madeModule(`p${String(index).padStart(3, '0')}`))
   const artifacts = await stored(...made)
@@ -68,10 +89,7 @@ test('too many large artifacts: what counts as small grows', async () => {
 })
 
 test('a base with too many layers is refused', () => {
-  throws(
-    () => planFresh({ ...request([]), base: { ...BASE, layers: Array(120).fill(null) } }),
-    /has 120 layers/,
-  )
+  throws(() => planFresh({ ...request([]), base: { ...BASE, layers: Array(120).fill(null) } }), /has 120 layers/)
 })
 
 test('a package twice is refused', async () => {

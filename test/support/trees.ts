@@ -14,7 +14,7 @@ export type Tree = Map<string, string>
 export async function applyLayers(layers: LayerDescriptor[], blobs: Blobs): Promise<Tree> {
   const tree: Tree = new Map()
   for (const layer of layers) {
-    const listed = new Set<string>()
+    const listed: Listed = new Map([['', 'directory']])
     for await (const { entry, content } of readTar((await blobs.open(layer.digest)).pipe(createGunzip()))) {
       applyEntry(tree, entry, await buffer(content), listed)
     }
@@ -22,14 +22,17 @@ export async function applyLayers(layers: LayerDescriptor[], blobs: Blobs): Prom
   return tree
 }
 
-function applyEntry(tree: Tree, entry: TarEntry, content: Buffer, listed: Set<string>): void {
+/** What a layer has listed so far. */
+type Listed = Map<string, TarEntry['type']>
+
+function applyEntry(tree: Tree, entry: TarEntry, content: Buffer, listed: Listed): void {
   const { path } = entry
   const folder = path.slice(0, Math.max(0, path.lastIndexOf('/')))
-  if (folder !== '' && !listed.has(folder)) throw new Error(`${path} comes before its folder`)
+  if (listed.get(folder) !== 'directory') throw new Error(`${path} comes before its folder`)
   if (listed.has(path)) throw new Error(`${path} comes twice in a layer`)
   const name = path.slice(path.lastIndexOf('/') + 1)
   if (name === '.wh..wh..opq') {
-    if ([...listed].some((other) => other.startsWith(`${folder}/`))) throw new Error(`${path} comes late`)
+    if ([...listed.keys()].some((other) => other.startsWith(`${folder}/`))) throw new Error(`${path} comes late`)
     removeBelow(tree, folder)
     return
   }
@@ -40,8 +43,8 @@ function applyEntry(tree: Tree, entry: TarEntry, content: Buffer, listed: Set<st
     tree.delete(gone)
     return
   }
-  if (entry.type === 'directory') listed.add(path)
-  else removeBelow(tree, path)
+  listed.set(path, entry.type)
+  if (entry.type !== 'directory') removeBelow(tree, path)
   tree.set(path, describe(entry, content.toString()))
 }
 
