@@ -45,7 +45,7 @@ export interface FetchOptions {
 }
 
 /** A fetched and verified file. Whoever asked for it disposes of it: that removes the file. */
-export interface FetchedFile extends AsyncDisposable {
+export interface Fetched extends AsyncDisposable {
   /** Its path. */
   file: string
   /** Hex. */
@@ -61,9 +61,7 @@ export interface Fetcher {
    * @throws {FetchFailed} when it can't be had
    * @throws {HashMismatch}
    */
-  fetch(download: Download, options?: FetchOptions): Promise<FetchedFile>
-  /** Keeps bytes from elsewhere in the same way, where only a file will do. */
-  keep(bytes: AsyncIterable<Uint8Array>): Promise<FetchedFile>
+  fetch(download: Download, options?: FetchOptions): Promise<Fetched>
   /** Lets go of connections. */
   close(): Promise<void>
 }
@@ -97,38 +95,20 @@ class GuardedFetcher implements Fetcher {
     }
   }
 
-  async fetch(download: Download, { signal, onProgress }: FetchOptions = {}): Promise<FetchedFile> {
+  async fetch(download: Download, { signal, onProgress }: FetchOptions = {}): Promise<Fetched> {
     using _ = await this.#slots.take(signal)
-    const file = await this.#receive(
-      download,
-      async (transfer) => {
-        await this.#attempt(download, transfer, signal)
-      },
-      onProgress,
-    )
-    if (download.sha256 === undefined || download.sha256 === file.sha256) return file
-    await file[Symbol.asyncDispose]()
-    throw new HashMismatch(download, download.url ?? '', download.sha256, file.sha256)
-  }
-
-  async keep(bytes: AsyncIterable<Uint8Array>): Promise<FetchedFile> {
-    return await this.#receive({ name: 'a built wheel' }, (transfer) => transfer.append(bytes))
-  }
-
-  /** A new file with what a transfer brings; none where it fails. */
-  async #receive(
-    download: Download,
-    fill: (transfer: Transfer) => Promise<void>,
-    onProgress: (received: number) => void = () => {},
-  ): Promise<FetchedFile> {
     await mkdir(this.#options.folder, { recursive: true })
     const path = join(this.#options.folder, randomUUID())
     const remove = () => rm(path, { force: true })
     try {
       await using file = await open(path, 'wx')
-      const transfer = new Transfer(download, file, this.#limits.maxBytes, onProgress)
-      await fill(transfer)
-      return { file: path, sha256: transfer.digest(), size: transfer.received, [Symbol.asyncDispose]: remove }
+      const transfer = new Transfer(download, file, this.#limits.maxBytes, onProgress ?? (() => {}))
+      await this.#attempt(download, transfer, signal)
+      const [sha256, size] = [transfer.digest(), transfer.received]
+      if (download.sha256 !== undefined && download.sha256 !== sha256) {
+        throw new HashMismatch(download, download.url ?? '', download.sha256, sha256)
+      }
+      return { file: path, sha256, size, [Symbol.asyncDispose]: remove }
     } catch (error) {
       await remove()
       throw error

@@ -63,7 +63,7 @@ export class Transfer {
     if (status === 200) this.#tag = tag?.startsWith('W/') ? undefined : tag
     this.#announced(url, header('content-length'))
     try {
-      await this.append(body as AsyncIterable<Buffer>, url)
+      for await (const chunk of body as AsyncIterable<Buffer>) await this.#append(url, chunk)
     } catch (error) {
       if (error instanceof FetchRefused || isFileError(error)) throw error
       throw new BrokenOff(`it broke off after ${this.#received} bytes`, { cause: error })
@@ -88,21 +88,15 @@ export class Transfer {
     if (length !== undefined) this.#check(url, this.#received + Number(length))
   }
 
-  /**
-   * Takes bytes in, wherever they come from.
-   * @throws {FetchRefused} when they are too many
-   */
-  async append(bytes: AsyncIterable<Uint8Array>, from: URL | string = 'a stream'): Promise<void> {
-    for await (const chunk of bytes) {
-      this.#check(from, this.#received + chunk.length)
-      this.#hash.update(chunk)
-      await this.#file.write(chunk, 0, chunk.length, this.#received)
-      this.#received += chunk.length
-      this.#onBytes(this.#received)
-    }
+  async #append(url: URL, chunk: Buffer): Promise<void> {
+    this.#check(url, this.#received + chunk.length)
+    this.#hash.update(chunk)
+    await this.#file.write(chunk, 0, chunk.length, this.#received)
+    this.#received += chunk.length
+    this.#onBytes(this.#received)
   }
 
-  #check(url: URL | string, total: number): void {
+  #check(url: URL, total: number): void {
     const { size } = this.#download
     if (size !== undefined && total > size) {
       throw new FetchRefused(this.#download, url, `has more than the ${size} bytes that the lock says`, 'Lock it anew.')

@@ -5,7 +5,6 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { Agent, request } from 'undici'
 import { createFetcher, type Fetcher, type FetchLimits } from '../../service/fetch/fetcher.ts'
@@ -164,20 +163,6 @@ describe('what arrives', () => {
       request.url === '/a' ? redirect('/b', 308)(request, response) : ranged()(request, response)
     await using fetched = await fetcher.fetch(download('/a'))
     assert.equal(fetched.size, CONTENT.length)
-  })
-
-  test('bytes from elsewhere are kept like fetched ones', async () => {
-    await using kept = await fetcher.keep(Readable.from([CONTENT.subarray(0, 7), CONTENT.subarray(7)]))
-    assert.deepEqual(await readFile(kept.file), CONTENT)
-    assert.equal(kept.sha256, SHA256)
-    const broken = Readable.from(
-      (async function* () {
-        yield CONTENT
-        throw new Error('it broke')
-      })(),
-    )
-    await assert.rejects(fetcher.keep(broken), /it broke/)
-    assert.equal((await readdir(folder)).length, 1)
   })
 
   test('no more than some at a time', async () => {
