@@ -16,7 +16,7 @@ const HALF_CHARACTER_MS = 50
 /** How long the possible beginning of a secret is held: rare, as lines end otherwise, and a leak can't be undone. */
 const HALF_SECRET_MS = 1000
 /** A stream may be stored at once this often in a row; */
-const BURST = 8
+const BURST = 16
 /** then once in this time. */
 const REFILL_MS = 50
 

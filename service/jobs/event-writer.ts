@@ -72,10 +72,13 @@ class MaskingWriter implements EventWriter {
   async log(stream: string, fd: LogFd, bytes: Buffer, time: number = Date.now(), mark?: Mark): Promise<void> {
     if (this.#refuses(stream)) return
     const state = this.#stateOf(stream)
-    const kept = this.#accept(state, fd, bytes)
+    const kept = bytes.subarray(0, this.#mostLogBytes - state.logBytes)
+    state.logBytes += kept.length
     // Output that is not kept ends somewhere too: its source waits to hear that all before it is stored.
-    if (kept.length === 0 && mark === undefined) return
-    this.#batches.add({ kind: 'log', state, fd, bytes: kept, time, mark, size: kept.length })
+    if (kept.length > 0 || mark !== undefined) {
+      this.#batches.add({ kind: 'log', state, fd, bytes: kept, time, mark, size: kept.length })
+    }
+    if (kept.length < bytes.length) this.#drop(state, fd, bytes.length - kept.length)
     await this.#batches.room()
   }
 
@@ -124,15 +127,11 @@ class MaskingWriter implements EventWriter {
     this.#batches.add({ kind: 'event', state, json, size: json.length })
   }
 
-  /** What of some output the stream still keeps. */
-  #accept(state: StreamState, fd: LogFd, bytes: Buffer): Buffer {
-    const kept = bytes.subarray(0, this.#mostLogBytes - state.logBytes)
-    state.logBytes += kept.length
-    if (kept.length < bytes.length && FDS.every((name) => state.channels[name].dropped === 0)) {
+  #drop(state: StreamState, fd: LogFd, bytes: number): void {
+    if (FDS.every((name) => state.channels[name].dropped === 0)) {
       this.#add(state, { kind: 'note', text: `of this output ${this.#mostLogBytes} bytes are kept, no more` })
     }
-    state.channels[fd].dropped += bytes.length - kept.length
-    return kept
+    state.channels[fd].dropped += bytes
   }
 
   #tellDropped(state: StreamState): void {
