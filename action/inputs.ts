@@ -1,0 +1,113 @@
+import { getInput, setSecret } from '@actions/core'
+import { RunRequest } from '../common/contract.ts'
+import { bytes, environmentLines, InputFault, json, milliseconds, names, number, pythonVersion, url } from './parse.ts'
+
+/** Every input of action.yml, and how its text is read. */
+export const INPUTS = {
+  interpreter: text,
+  'python-version': pythonVersion,
+  'base-image': text,
+  deployment: text,
+  repository: text,
+  ref: text,
+  'path-to-source': text,
+  command: text,
+  args: json,
+  function: text,
+  'function-args': json,
+  env: environmentLines,
+  'working-directory': text,
+  cpus: number,
+  memory: bytes,
+  timeout: milliseconds,
+  network: text,
+  preload: names,
+  'service-url': url,
+  token: text,
+} satisfies Record<string, (text: string) => unknown>
+
+type Name = keyof typeof INPUTS
+type Read = { [name in Name]?: ReturnType<(typeof INPUTS)[name]> }
+
+/** The inputs, checked. What a run is asked for is complete but for the commit. */
+export interface Inputs {
+  serviceUrl: URL
+  token: string
+  ref: string | undefined
+  repository: string
+  interpreter: string
+  request: Omit<RunRequest, 'commit'>
+}
+
+/** All that is wrong with the inputs. */
+export class InputsInvalid extends Error {
+  override name = 'InputsInvalid'
+  readonly hint = 'Correct the "with:" of this step; README.md lists all inputs.'
+  constructor(problems: readonly string[]) {
+    super(
+      problems.length === 1 ? (problems[0] as string) : `${problems.length} inputs are wrong:\n${problems.join('\n')}`,
+    )
+  }
+}
+
+const WAYS = ['command', 'args', 'function'] as const
+/** Checks the rest; the commit is found later. */
+const ANY_COMMIT = '0'.repeat(40)
+
+/**
+ * Reads all inputs of the step at once.
+ * @throws {InputsInvalid} naming every input at fault
+ */
+export function readInputs(): Inputs {
+  const problems: string[] = []
+  const read: Read = {}
+  for (const name of Object.keys(INPUTS) as Name[]) {
+    // An input that is not given is an empty text.
+    const given = getInput(name)
+    if (name === 'token' && given) setSecret(given)
+    if (given) Object.assign(read, readOne(name, given, problems))
+  }
+  for (const name of ['service-url', 'token', 'repository'] as const) {
+    if (getInput(name) === '') problems.push(`${name}: is needed`)
+  }
+  checkWays(read, problems)
+  const { 'service-url': serviceUrl, token, ref, ...request } = read
+  const checked = RunRequest.safeParse({ ...request, commit: ANY_COMMIT })
+  for (const issue of checked.error?.issues ?? []) {
+    const name = String(issue.path[0])
+    if (getInput(name) !== '') problems.push(`${issue.path.join('.')}: ${issue.message}`)
+  }
+  if (problems.length > 0 || !checked.success || !serviceUrl || !token) throw new InputsInvalid([...new Set(problems)])
+  const { commit: _, ...complete } = checked.data
+  return {
+    serviceUrl,
+    token,
+    ref,
+    repository: complete.repository,
+    interpreter: complete.interpreter,
+    request: complete,
+  }
+}
+
+function readOne(name: Name, given: string, problems: string[]): Partial<Record<Name, unknown>> {
+  try {
+    return { [name]: INPUTS[name](given) }
+  } catch (error) {
+    if (!(error instanceof InputFault)) throw error
+    problems.push(`${name}: ${error.message}`)
+    return {}
+  }
+}
+
+function checkWays(read: Read, problems: string[]): void {
+  const given = WAYS.filter((way) => getInput(way) !== '')
+  if (given.length === 0) problems.push('command: one of command, args and function is needed')
+  if (given.length > 1) problems.push(`${given.slice(1).join(', ')}: cannot be given together with ${given[0]}`)
+  if (read['function-args'] !== undefined && getInput('function') === '') {
+    problems.push('function-args: has a meaning only with function')
+  }
+}
+
+function text(given: string): string {
+  return given
+}

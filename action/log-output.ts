@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import type { Writable } from 'node:stream'
+
+const NEWLINE = 10
+
+/**
+ * The step's log. Whatever is not our own word goes out between stop-commands with a random token, so that a line of it
+ * that looks like a workflow command is only a line:
+ * https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#stopping-and-starting-workflow-commands
+ */
+export class LogOutput {
+  readonly #out: Writable
+  readonly #token = randomBytes(24).toString('hex')
+  #stopped = false
+  #atLineStart = true
+
+  constructor(out: Writable) {
+    this.#out = out
+  }
+
+  /** Output of a run or build, as it is: text without an end of line and bytes that are no text too. */
+  async raw(bytes: string | Uint8Array): Promise<void> {
+    if (bytes.length === 0) return
+    if (!this.#stopped) {
+      this.#stopped = true
+      await this.#write(`::stop-commands::${this.#token}\n`)
+    }
+    await this.#write(bytes)
+    this.#atLineStart = typeof bytes === 'string' ? bytes.endsWith('\n') : bytes.at(-1) === NEWLINE
+  }
+
+  /** A line of our own, which may quote what others wrote. */
+  async line(text: string): Promise<void> {
+    await this.#startLine()
+    await this.raw(`${text}\n`)
+  }
+
+  /** Lets commands through again, for what `say` prints by the toolkit, which escapes what it is given. */
+  async command(say: () => void): Promise<void> {
+    await this.resume()
+    say()
+  }
+
+  /** Ends the part where commands are stopped. */
+  async resume(): Promise<void> {
+    if (!this.#stopped) return
+    await this.#startLine()
+    await this.#write(`::${this.#token}::\n`)
+    this.#stopped = false
+  }
+
+  async #startLine(): Promise<void> {
+    if (this.#atLineStart) return
+    await this.#write('\n')
+    this.#atLineStart = true
+  }
+
+  async #write(bytes: string | Uint8Array): Promise<void> {
+    if (!this.#out.write(bytes)) await once(this.#out, 'drain')
+  }
+}

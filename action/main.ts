@@ -1,0 +1,92 @@
+import { error as annotate, saveState, setOutput, summary, warning } from '@actions/core'
+import { Checkout } from '../client/deployment/checkout.ts'
+import { prepareGitRepo } from '../client/deployment/git-repo.ts'
+import { follow } from '../client/follow.ts'
+import { Http } from '../client/http.ts'
+import { Service } from '../client/service.ts'
+import { findCommit } from './commit.ts'
+import { type WorkflowRun, workflowRun } from './event.ts'
+import { type Inputs, readInputs } from './inputs.ts'
+import { LogOutput } from './log-output.ts'
+import { conclude, failure, outputs, type Report } from './report.ts'
+import { show } from './show.ts'
+import { summaryOf } from './summary.ts'
+
+const log = new LogOutput(process.stdout)
+const cancelled = new AbortController()
+
+async function main(): Promise<void> {
+  // Holds unless the run is known to have gone well, however this process ends.
+  process.exitCode = 1
+  try {
+    const inputs = readInputs()
+    const job = await workflowRun(process.env)
+    const service = await signIn(inputs, job)
+    const { run, cache } = await submit(inputs, job, service)
+    const report = await watch(run, service)
+    conclude(report, await service.run(run))
+    saveState('ended', 'true')
+    await publish(report, inputs, cache)
+  } catch (error) {
+    await fail(error)
+  }
+}
+
+async function signIn({ serviceUrl, token, repository }: Inputs, job: WorkflowRun): Promise<Service> {
+  process.once('SIGINT', () => cancelled.abort(new Error('The step was cancelled.')))
+  process.once('SIGTERM', () => cancelled.abort(new Error('The step was cancelled.')))
+  const loopback = ['127.0.0.1', 'localhost', '[::1]'].includes(serviceUrl.hostname)
+  if (serviceUrl.protocol === 'http:' && !loopback) warning('service-url: http: sends the token in clear; use https:.')
+  const service = new Service(new Http({ url: serviceUrl }))
+  await service.signIn(token, repository, job.id)
+  return service
+}
+
+async function submit(inputs: Inputs, job: WorkflowRun, service: Service): Promise<{ run: string; cache?: string }> {
+  const checkout = new Checkout(job.workspace)
+  const found = await findCommit(inputs, job, checkout)
+  await log.line(`Runs ${inputs.repository} at ${found.commit} on ${inputs.serviceUrl.origin}`)
+  const code = await prepareGitRepo(
+    service,
+    { repository: inputs.repository, interpreter: inputs.interpreter, ...found },
+    {
+      checkout,
+      temporary: process.env.RUNNER_TEMP || undefined,
+      signal: cancelled.signal,
+      say: (line) => void log.line(line),
+    },
+  )
+  const { id, cache } = await service.submit({ ...inputs.request, ...code }, cancelled.signal)
+  saveState('run-id', id)
+  setOutput('run-id', id)
+  return { run: id, ...(cache && { cache }) }
+}
+
+/** Follows the run to its end; a cancelled step ends the run and still follows what it says of that. */
+async function watch(run: string, service: Service): Promise<Report> {
+  const cancel = () => {
+    service.cancel(run).catch((error: unknown) => log.line(`The run could not be cancelled: ${error}`))
+  }
+  if (cancelled.signal.aborted) cancel()
+  else cancelled.signal.addEventListener('abort', cancel, { once: true })
+  const onBreak = (why: string) => void log.line(`The connection broke (${why}); it is taken up again.`)
+  return await show(follow(service.http, run, { onBreak }), run, log)
+}
+
+async function publish(report: Report, { request }: Inputs, verdict: string | undefined): Promise<void> {
+  for (const [name, value] of Object.entries(outputs(report, verdict))) setOutput(name, value)
+  const what = request.command ?? request.function ?? request.args?.join(' ') ?? ''
+  if (process.env.GITHUB_STEP_SUMMARY) await summary.addRaw(summaryOf(report, what)).write()
+  const failed = failure(report)
+  if (failed) annotate(failed.text)
+  // Not process.exit: it would cut off what is still on its way to the log.
+  process.exitCode = failed?.exitCode ?? 0
+}
+
+async function fail(error: unknown): Promise<void> {
+  await log.resume()
+  const { message, hint = '' } = error instanceof Error ? (error as Error & { hint?: string }) : { message: `${error}` }
+  annotate([message, hint].filter(Boolean).join('\n'))
+}
+
+void main()

@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { detect, FORMATS, formatOf } from '../../common/detect.ts'
+import { requirementsClosure } from '../../common/requirements-closure.ts'
+import type { Checkout } from './checkout.ts'
+
+/** An environment file that is in the working tree but not in the commit. */
+export interface LooseFile {
+  path: string
+  digest: string
+  content: Buffer
+}
+
+/**
+ * The environment files of a request that an earlier step of the job made: those that the commit does not have. A file
+ * that the commit has is taken from it, changed or not.
+ * @throws {EnvironmentFileError} or {NotDetected} where what is named can't be used
+ */
+export async function looseFiles(checkout: Checkout, commit: string, interpreter: string): Promise<LooseFile[]> {
+  const loose = new Map<string, LooseFile>()
+  const read = async (path: string) => {
+    const committed = await checkout.read(commit, path)
+    if (committed !== undefined) return committed
+    const content = await optional(join(checkout.folder, path))
+    if (content !== undefined) loose.set(path, { path, content, digest: digestOf(content) })
+    return content
+  }
+  const file = interpreter === 'auto' ? await detected(checkout, commit) : formatOf(interpreter)
+  if (file.format === 'requirements.txt') await requirementsClosure(read, file.path)
+  else await read(file.path)
+  return [...loose.values()]
+}
+
+async function detected(checkout: Checkout, commit: string) {
+  const names = await checkout.rootOf(commit)
+  for (const { detected } of FORMATS) {
+    if ((await optional(join(checkout.folder, detected))) !== undefined) names.push(detected)
+  }
+  return detect(names)
+}
+
+async function optional(file: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && ['ENOENT', 'ENOTDIR', 'EISDIR'].includes(String(error.code))) {
+      return undefined
+    }
+    throw error
+  }
+}
+
+function digestOf(content: Buffer): string {
+  return `sha256:${createHash('sha256').update(content).digest('hex')}`
+}
