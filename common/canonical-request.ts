@@ -14,6 +14,14 @@ export const BuildOrder = z.object({
 })
 export type BuildOrder = z.infer<typeof BuildOrder>
 
+/** What a request for a build or a run, with whatever else it asks for, means for the build of its image. */
+export function buildOrder(
+  of: Pick<BuildOrder, 'repository' | 'name' | 'branches'>,
+  request: CodeRequest & InterpreterRequest,
+): BuildOrder {
+  return { ...of, code: z.parse(CodeRequest, request), interpreter: z.parse(InterpreterRequest, request) }
+}
+
 /**
  * One text for one way to ask for an interpreter: JSON with its keys in order and nothing that says nothing.
  * Environment files that are not in the commit count, as the same name then means something else.

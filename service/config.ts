@@ -29,7 +29,10 @@ export interface Config {
   webhookSecret?: string
   gitUrl: URL
   baseRegistry: URL
+  /** The operator's base images by Python version, the preferred one first. */
   bases: Record<string, string>
+  /** The base of the builder image: the first of Python 3.11 or later. */
+  builderBase: string
   caBundle?: string
   indexUrl?: URL
   publicIndexes: string[]
@@ -37,6 +40,7 @@ export interface Config {
   engineSocket: string
   node: { memory: number; cpus: number }
   run: { memory: number; cpus: number; timeout: number; disk: number }
+  build: { memory: number; disk: number; timeout: number }
   standby: { perImage: number; lifetime: number; memory: number }
 }
 
@@ -125,14 +129,21 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
       timeout: settings.read('MEADOW_RUN_TIMEOUT', duration, '6h'),
       disk: settings.read('MEADOW_RUN_DISK', bytes, '20GiB'),
     },
+    build: {
+      memory: settings.read('MEADOW_BUILD_MEMORY', bytes, '4GiB'),
+      disk: settings.read('MEADOW_BUILD_DISK', bytes, '20GiB'),
+      timeout: settings.read('MEADOW_BUILD_TIMEOUT', duration, '30m'),
+    },
     standby: {
       perImage: settings.read('MEADOW_STANDBYS', count, '1'),
       lifetime: settings.read('MEADOW_STANDBY_LIFETIME', duration, '1h'),
       memory: settings.read('MEADOW_STANDBY_MEMORY', bytes, String(Math.floor(memory / 2))),
     },
   }
+  const builderBase = Object.entries(config.bases ?? {}).find(([version]) => Number(version.slice(2)) >= 11)?.[1]
+  if (config.bases && !builderBase) settings.problems.push('MEADOW_BASES: one of them must have Python 3.11 or later')
   if (settings.problems.length > 0) throw new ConfigInvalid(settings.problems)
-  return { ...config, ...present(optional) }
+  return { ...config, builderBase: builderBase ?? '', ...present(optional) }
 }
 
 const KNOWN = new Set([
@@ -140,6 +151,7 @@ const KNOWN = new Set([
   ...['MEADOW_WEBHOOK_SECRET', 'MEADOW_GIT_URL', 'MEADOW_BASE_REGISTRY', 'MEADOW_BASES', 'MEADOW_CA_BUNDLE'],
   ...['MEADOW_INDEX_URL', 'MEADOW_PUBLIC_INDEXES', 'MEADOW_ENGINE', 'MEADOW_NODE_MEMORY', 'MEADOW_NODE_CPUS'],
   ...['MEADOW_RUN_MEMORY', 'MEADOW_RUN_CPUS', 'MEADOW_RUN_TIMEOUT', 'MEADOW_RUN_DISK', 'MEADOW_STANDBYS'],
+  ...['MEADOW_BUILD_MEMORY', 'MEADOW_BUILD_DISK', 'MEADOW_BUILD_TIMEOUT'],
   ...['MEADOW_STANDBY_LIFETIME', 'MEADOW_STANDBY_MEMORY'],
 ])
 

@@ -1,11 +1,11 @@
 import { text as readText } from 'node:stream/consumers'
 import { Router } from 'express'
-import { type BuildOrder, buildKey, canonicalRequest } from '../../common/canonical-request.ts'
+import { buildOrder } from '../../common/canonical-request.ts'
 import { type Build, BuildRequest } from '../../common/contract.ts'
 import type { Blobs } from '../blobs/blobs.ts'
-import { buildById, environmentBuild, openBuild } from '../database/builds.ts'
+import { buildById } from '../database/builds.ts'
 import type { Database } from '../database/database.ts'
-import { enqueue } from '../database/jobs.ts'
+import { orderBuild } from '../database/order-build.ts'
 import type { BuildRow } from '../database/schema.ts'
 import type { Lock } from '../interpreter/lock.ts'
 import { readable, repositoryOf } from '../policy/domain.ts'
@@ -57,31 +57,10 @@ export function builds(database: Database, blobs: Blobs, streams: EventStreams):
 
 /** The build that leads to this interpreter, opened where there is none that is good or under way. */
 async function order(database: Database, caller: Caller, asked: BuildRequest): Promise<string> {
-  const { interpreter, 'python-version': version, 'base-image': base, ...code } = asked
-  const canonical = canonicalRequest(asked, asked)
   const domain = await provenDomain(database.state, caller, asked)
-  const known = await environmentBuild(database.state, readable(domain), asked.commit, canonical)
-  if (known?.state === 'finished') return known.id
-  const order: BuildOrder = {
-    repository: caller.repository,
-    name: caller.name,
-    code,
-    interpreter: {
-      interpreter,
-      ...(version !== undefined && { 'python-version': version }),
-      ...(base !== undefined && { 'base-image': base }),
-    },
-  }
-  return await database.write(async ({ db, notify }) => {
-    const now = Date.now()
-    const key = buildKey(asked.commit, canonical)
-    const { build, created } = await openBuild(db, { domain, key, request: JSON.stringify(order), now })
-    if (created) {
-      await enqueue(db, { kind: 'build', key: build.id, payload: JSON.stringify({ build: build.id }), now })
-      notify('jobs')
-    }
-    return build.id
-  })
+  const { repository, name } = caller
+  const { build } = await orderBuild(database, domain, buildOrder({ repository, name, branches: [] }, asked))
+  return build.id
 }
 
 async function find(database: Database, caller: Caller, id: string): Promise<BuildRow> {

@@ -11,6 +11,8 @@ export interface Artifact {
   kind: ArtifactKind
   /** Where its bytes are; `https:` always, but for a configured index. Absent for a path inside the code. */
   url?: string
+  /** The index that offered it; absent where it was named by its URL. */
+  index?: string
   /** Inside the code tree, relative; for local wheels, archives and directories. */
   path?: string
   /** The file's name: wheels say their tags in it. */

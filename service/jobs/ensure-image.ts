@@ -18,7 +18,7 @@ import { type Domain, readable } from '../policy/domain.ts'
 import type { EmbeddedRegistry } from '../registry/embedded.ts'
 import type { EnsureLock, Locked } from './ensure-lock.ts'
 import type { Journal } from './journal.ts'
-import { type Made, type MakeParts, makeFragments, readJson } from './make-fragments.ts'
+import { type Made, type MakeOrder, type MakeParts, makeFragments, readJson } from './make-fragments.ts'
 
 /** What the pipeline needs besides what making fragments needs. */
 export interface ImageParts extends MakeParts {
@@ -41,6 +41,8 @@ export interface ImageOrder {
   /** Branches whose newest image a delta may build on; its own first, then for example the default branch. */
   branches: string[]
   spec: InterpreterSpec
+  /** Files of artifacts that are on this machine already, by their names. */
+  local?: MakeOrder['local']
 }
 
 /** An image that is on this node. */
@@ -75,13 +77,18 @@ export class ImagePipeline {
 
   /** The steps behind the lock. One build an image at a time: who comes second finds it made. */
   async fromLock(order: ImageOrder, locked: Locked, context: Context): Promise<EnsuredImage> {
-    const { queue, database } = this.#parts
+    const { queue } = this.#parts
     const key = imageKey(locked.lock.digest, locked.base.digest, '')
     return await queue.run(`image ${order.domain} ${key}`, async (waited) => {
-      const known = await findImage(database.state, readable(order.domain), key)
-      const image = known && (await this.#known(known, locked, waited, context))
-      return image ?? (await this.#make(order, locked, key, context))
+      return (await this.known(order, locked, context, waited)) ?? (await this.#make(order, locked, key, context))
     })
+  }
+
+  /** The image of a lock, if it was made before. */
+  async known(order: ImageOrder, locked: Locked, context: Context, waited = false): Promise<EnsuredImage | undefined> {
+    const key = imageKey(locked.lock.digest, locked.base.digest, '')
+    const row = await findImage(this.#parts.database.state, readable(order.domain), key)
+    return row && (await this.#known(row, locked, waited, context))
   }
 
   /** Lays a worn image out afresh and brings it, so that the next delta builds on few layers. */
@@ -144,6 +151,7 @@ export class ImagePipeline {
           base,
           probe,
           domain: order.domain,
+          ...(order.local && { local: order.local }),
           isPublic,
           operatorBase: isOperatorBase(base.name),
           signal,

@@ -38,6 +38,8 @@ export interface MakeOrder {
   base: BaseImage
   probe: Probe
   domain: Domain
+  /** Files of artifacts that are on this machine already, by their names. */
+  local?: ReadonlyMap<string, { file: string; size: number; sha256: string }>
   /** Whether files of this artifact may serve everybody: it came without credentials from a public index. */
   isPublic: (artifact: Artifact) => boolean
   /** Whether an operator vouches for the base, so that its byte code may serve everybody. */
@@ -98,10 +100,16 @@ async function filesOf(parts: MakeParts, order: MakeOrder, artifact: Artifact, m
       return known
     }
     made.fresh.add(artifact.name)
-    await using fetched = await parts.fetcher.fetch(downloadOf(artifact), { signal: order.signal })
+    await using fetched = await bytesOf(parts, order, artifact)
     made.bytesTransferred += fetched.size
     return await store(parts, home, key, await transcode(parts, order, artifact, fetched))
   })
+}
+
+async function bytesOf(parts: MakeParts, { local, signal }: MakeOrder, artifact: Artifact): Promise<Fetched> {
+  const here = local?.get(artifact.filename)
+  if (here?.sha256 === artifact.sha256 && here !== undefined) return { ...here, [Symbol.asyncDispose]: async () => {} }
+  return await parts.fetcher.fetch(downloadOf(artifact), { signal })
 }
 
 async function transcode(parts: MakeParts, order: MakeOrder, artifact: Artifact, fetched: Fetched): Promise<Fragment> {

@@ -1,11 +1,12 @@
 import * as z from 'zod/mini'
 import type { Database } from '../database/database.ts'
+import { orderBuild } from '../database/order-build.ts'
 import { PrebuildOrder } from '../github/deliveries.ts'
 import { environmentsOf } from '../source/environments.ts'
 import type { Code, Source } from '../source/source.ts'
+import { awaitBuild, BuildDidNotFinish } from './await-build.ts'
 import type { EventWriter } from './event-writer.ts'
 import { Journal } from './journal.ts'
-import { awaitBuild, BuildDidNotFinish, requestBuild } from './request-build.ts'
 import type { StandbyPool } from './standby-pool.ts'
 import type { Wishes } from './wishes.ts'
 import type { JobHandler } from './worker.ts'
@@ -50,7 +51,7 @@ async function openBuilds({ database, events }: PrebuildParts, order: PrebuildOr
   const { requests, notes } = await environmentsOf(code.tree, order.name)
   const ids: string[] = []
   for (const interpreter of requests) {
-    const { build, how } = await requestBuild(database, code.domain, {
+    const { build, how } = await orderBuild(database, code.domain, {
       repository: order.repository,
       name: order.name,
       branches: [order.branch, order.defaultBranch],

@@ -1,8 +1,10 @@
 import * as z from 'zod/mini'
+import { buildOrder } from '../../common/canonical-request.ts'
 import { type CacheAccount, RunRequest } from '../../common/contract.ts'
 import type { Database, Unit } from '../database/database.ts'
 import { lastEnd } from '../database/events.ts'
 import { removeStandby } from '../database/nodes.ts'
+import { orderBuild } from '../database/order-build.ts'
 import { repositoryById } from '../database/repositories.ts'
 import { finishRun, runById, updateRun } from '../database/runs.ts'
 import type { BuildRow, RunRow } from '../database/schema.ts'
@@ -11,12 +13,12 @@ import { LauncherGone, type LiveRun, reattach, type Standby } from '../engine/st
 import type { Domain } from '../policy/domain.ts'
 import type { Code, Source } from '../source/source.ts'
 import type { Admission } from './admission.ts'
+import { awaitBuild, BuildDidNotFinish } from './await-build.ts'
 import { watchCancel } from './cancel.ts'
 import type { EventWriter } from './event-writer.ts'
 import { describeFailure } from './failure.ts'
 import { type Conclusion, follow } from './follow-run.ts'
 import { Journal } from './journal.ts'
-import { awaitBuild, BuildDidNotFinish, requestBuild } from './request-build.ts'
 import type { StandbyPool, StandbyWish } from './standby-pool.ts'
 import { taskOf } from './task.ts'
 import type { Wishes } from './wishes.ts'
@@ -139,25 +141,9 @@ class Running {
   /** The finished build of the run's image; one that is under way is told of first, and waited for. */
   async #build(code: Code, signal: AbortSignal): Promise<BuildRow> {
     const { database } = this.#parts
-    const { interpreter, 'python-version': version, 'base-image': base, ...rest } = this.#request
-    const { build, how } = await requestBuild(database, code.domain, {
-      repository: this.#row.repository,
-      name: this.#request.repository,
-      branches: [],
-      code: {
-        deployment: rest.deployment,
-        repository: rest.repository,
-        commit: rest.commit,
-        ...(rest['pull-request'] !== undefined && { 'pull-request': rest['pull-request'] }),
-        ...(rest.bundle !== undefined && { bundle: rest.bundle }),
-        ...(rest['environment-files'] !== undefined && { 'environment-files': rest['environment-files'] }),
-      },
-      interpreter: {
-        interpreter,
-        ...(version !== undefined && { 'python-version': version }),
-        ...(base !== undefined && { 'base-image': base }),
-      },
-    })
+    const { repository } = this.#row
+    const order = buildOrder({ repository, name: this.#request.repository, branches: [] }, this.#request)
+    const { build, how } = await orderBuild(database, code.domain, order)
     if (how === 'known') return this.#account(build, hit(build))
     await this.#context.commit(({ db }) => updateRun(db, this.#row.id, { state: 'building', build: build.id }))
     this.#journal.tell({ kind: 'state', state: 'building', build: build.id })

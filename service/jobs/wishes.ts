@@ -30,15 +30,10 @@ export class Wishes {
   readonly #database: Database
   readonly #registry: EmbeddedRegistry
   readonly #defaults: RunDefaults
-  readonly #networks: () => Promise<NetworkClass[]>
+  readonly #networks: NetworkClass[]
 
-  /** @param networks gives the classes that the engine can enforce */
-  constructor(
-    database: Database,
-    registry: EmbeddedRegistry,
-    defaults: RunDefaults,
-    networks: () => Promise<NetworkClass[]>,
-  ) {
+  /** @param networks the classes that the engine can enforce */
+  constructor(database: Database, registry: EmbeddedRegistry, defaults: RunDefaults, networks: NetworkClass[]) {
     this.#database = database
     this.#registry = registry
     this.#defaults = defaults
@@ -52,7 +47,7 @@ export class Wishes {
     const trusted = isTrusted(domain)
     // Code that is not the repository's own reaches nothing, whatever it asks for.
     const wanted = trusted ? (request?.network ?? 'internet') : 'none'
-    const { network, warning } = effectiveNetwork(wanted, trusted, await this.#networks())
+    const { network, warning } = effectiveNetwork(wanted, trusted, this.#networks)
     const wish: StandbyWish = {
       image: this.#registry.reference(imageRepository(image.domain), image.digest),
       bundle,

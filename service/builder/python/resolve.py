@@ -98,6 +98,8 @@ def artifact(package, chosen, tags):
         version = version or str(wheel_version)
     row = {"name": package.name, "version": version or "0", "kind": kind, "url": chosen.url, "filename": filename,
            "sha256": chosen.hashes["sha256"].lower()}
+    if package.index:
+        row["index"] = package.index
     return {**row, "size": chosen.size} if chosen.size is not None else row
 
 

@@ -1,0 +1,16 @@
+import type { Database } from '../database/database.ts'
+import { findLayer, saveLayer } from '../database/known.ts'
+import { LAYER_TYPE, type LayerIndex } from '../image/layers.ts'
+
+/** Remembers in the database which layers were written. */
+export function layerIndex(database: Database): LayerIndex {
+  return {
+    find: async (key) => {
+      const row = await findLayer(database.state, key)
+      return row && { digest: row.digest, diffId: row.diff_id, size: row.size, mediaType: LAYER_TYPE }
+    },
+    save: async (key, { digest, diffId, size }) => {
+      await database.write(({ db }) => saveLayer(db, { key, digest, diff_id: diffId, size }))
+    },
+  }
+}

@@ -1,0 +1,251 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createServer } from './api/server.ts'
+import type { Blobs } from './blobs/blobs.ts'
+import { openFileBlobs } from './blobs/files.ts'
+import { bootstrapWheels } from './builder/bootstrap.ts'
+import { builderContext, createBuilder } from './builder/containers.ts'
+import type { Config } from './config.ts'
+import { type DataFolder, openDataFolder } from './data-folder.ts'
+import { claimFolder } from './database/claim-folder.ts'
+import type { Database } from './database/database.ts'
+import { releaseOwner } from './database/jobs.ts'
+import { openSqlite } from './database/sqlite.ts'
+import { dockerEngine } from './engine/docker.ts'
+import { type Engine, type EngineInfo, EngineUnavailable } from './engine/engine.ts'
+import { effectiveNetwork } from './engine/network-class.ts'
+import { createFetcher } from './fetch/fetcher.ts'
+import { transcodePool } from './image/transcode-pool.ts'
+import { Admission } from './jobs/admission.ts'
+import { buildHandler } from './jobs/build.ts'
+import { builderImage } from './jobs/builder-image.ts'
+import { ImagePipeline } from './jobs/ensure-image.ts'
+import { lockWith } from './jobs/ensure-lock.ts'
+import { createEventWriter } from './jobs/event-writer.ts'
+import { isRetryable } from './jobs/failure.ts'
+import { Journal } from './jobs/journal.ts'
+import { KeyedQueue } from './jobs/keyed-queue.ts'
+import { layerIndex } from './jobs/layer-index.ts'
+import { prebuildHandler } from './jobs/prebuild.ts'
+import { runHandler } from './jobs/run.ts'
+import { StandbyPool } from './jobs/standby-pool.ts'
+import { removeStrays } from './jobs/strays.ts'
+import { Wishes } from './jobs/wishes.ts'
+import { startWorker } from './jobs/worker.ts'
+import { isOperatorBase } from './policy/bases.ts'
+import { Bases } from './registry/bases.ts'
+import { RegistryClient } from './registry/client.ts'
+import { EmbeddedRegistry } from './registry/embedded.ts'
+import { createSource } from './source/source.ts'
+
+/** A running service. */
+export interface Service {
+  /** Takes nothing new, lets what runs end for so long (milliseconds), hands the rest back, closes. */
+  stop(graceMs: number): Promise<void>
+}
+
+export type Log = (line: string) => void
+
+/** Threads that transcode: as many as help beside the engine's own work. */
+const TRANSCODERS = 2
+const BUILDS_AT_ONCE = 2
+const PREBUILDS_AT_ONCE = 8
+/** The largest bundle that is taken, in bytes. */
+const MOST_UPLOAD_BYTES = 4 * 2 ** 30
+/** Between two attempts to reach the engine, in milliseconds. */
+const ENGINE_EVERY_MS = 2000
+const DEFAULT_INDEX = 'default'
+
+/** What outlives a restart, and who asks for it. */
+interface State {
+  config: Config
+  folder: DataFolder
+  database: Database
+  blobs: Blobs
+  registry: EmbeddedRegistry
+  engine: Engine
+  credential: { username: string; password: string }
+  log: Log
+}
+
+/** Puts the service together and starts it. The only place that constructs its parts. */
+export async function startService(config: Config, log: Log): Promise<Service> {
+  await using opened = new AsyncDisposableStack()
+  opened.defer(claimFolder(config.data))
+  const folder = await openDataFolder(config.data)
+  const database = openSqlite(config.data)
+  opened.defer(() => database.close())
+  const blobs = await openFileBlobs(join(config.data, 'blobs'))
+  const engine = dockerEngine({ socketPath: config.engineSocket })
+  opened.defer(() => engine.close())
+  let port = config.listen.port
+  const registry = new EmbeddedRegistry(database, blobs, () => `${nodeHost(config.listen.host)}:${port}`)
+  const credential = { username: 'node', password: folder.pullPassword }
+  const state: State = { config, folder, database, blobs, registry, engine, credential, log }
+
+  const halt = new AbortController()
+  const working = Promise.withResolvers<Service>()
+  let notReady = 'the container engine was not asked yet'
+  const server = createServer({
+    ...{ database, blobs, registry, credential, log },
+    listen: config.listen,
+    ...(config.listenPublic && { listenPublic: config.listenPublic }),
+    ...(config.publicUrl && { publicUrl: config.publicUrl }),
+    webhookSecret: config.webhookSecret ?? folder.webhookSecret,
+    tokens: config.tokens ?? [{ name: 'default', secret: folder.token, repositories: ['*'], permissions: ['run'] }],
+    maxUploadBytes: MOST_UPLOAD_BYTES,
+    ready: async () => {
+      if (notReady !== '') throw new Error(notReady)
+      await engine.info()
+    },
+  })
+  port = await server.listen()
+  opened.defer(() => server.close())
+  log(`listening on http://${nodeHost(config.listen.host)}:${port}`)
+  sayOnce(config, folder, log)
+
+  const work = async () => {
+    const info = await reachEngine(engine, halt.signal, (why) => {
+      notReady = why
+      log(`waiting for the container engine: ${why}`)
+    })
+    working.resolve(await startWork(state, info))
+    notReady = ''
+  }
+  const begun = work().catch((error: unknown) => {
+    if (!halt.signal.aborted) log(`the service cannot work: ${error instanceof Error ? error.stack : error}`)
+    notReady = String(error)
+    working.resolve({ stop: async () => {} })
+  })
+  const closing = opened.move()
+  return {
+    stop: async (graceMs) => {
+      halt.abort(new Error('the service stops'))
+      await begun
+      await (await working.promise).stop(graceMs)
+      await closing.disposeAsync()
+    },
+  }
+}
+
+/** The part that works: everything that needs the engine. */
+async function startWork(
+  { config, folder, database, blobs, registry, engine, credential, log }: State,
+  info: EngineInfo,
+): Promise<Service> {
+  await using opened = new AsyncDisposableStack()
+  const { node } = folder
+  const strays = await removeStrays(database, engine, node)
+  if (strays > 0) log(`removed ${strays} containers that an earlier process left behind`)
+  const handedOver = await database.write(({ db }) => releaseOwner(db, node))
+  if (handedOver > 0) log(`${handedOver} jobs of an earlier process go on`)
+
+  const report = (message: string, error: unknown) =>
+    log(`${message}: ${error instanceof Error ? error.message : error}`)
+  const ca = config.caBundle === undefined ? {} : { ca: await readFile(config.caBundle, 'utf8') }
+  const events = createEventWriter({ database, report })
+  opened.defer(() => events.close())
+  const work = join(config.data, 'work')
+  const fetcher = createFetcher({
+    allowedHosts: config.indexUrl ? [config.indexUrl.host] : [],
+    folder: work,
+    ...ca,
+  })
+  opened.defer(() => fetcher.close())
+  const transcoder = transcodePool(TRANSCODERS)
+  opened.defer(() => transcoder.close())
+  const upstream = new RegistryClient({ url: config.baseRegistry, ...ca })
+  const bases = new Bases(registry, blobs, upstream, config.baseRegistry.host)
+  const resolveBase = (name: string, signal: AbortSignal) => bases.resolve(name, info.platform, signal)
+
+  const networks = info.networks
+  const { network, warning } = effectiveNetwork('internet', true, networks)
+  if (warning !== undefined) log(`warning: ${warning}`)
+  const builderOptions = {
+    ...{ engine, node, network, limits: config.build },
+    pull: async (reference: string, signal: AbortSignal) => {
+      if (!(await engine.hasImage(reference))) await engine.pull(reference, { credential, signal })
+    },
+    ...(ca.ca !== undefined && { caBundle: ca.ca }),
+    ...(config.indexUrl && { indexUrl: config.indexUrl.href }),
+  }
+  let image: () => Promise<string> = () => Promise.reject(new Error('the builder image is not known yet'))
+  const builder = createBuilder({ ...builderOptions, blobs, folder: work, image: () => image() })
+  opened.defer(() => builder.close())
+
+  const index = config.indexUrl?.href ?? DEFAULT_INDEX
+  const isPublicIndex = config.publicIndexes.includes(index.replace(/\/$/, ''))
+  const images = new ImagePipeline({
+    ...{ database, blobs, builder, fetcher, transcoder, registry, credential, engine },
+    folder: work,
+    queue: new KeyedQueue(),
+    layers: layerIndex(database),
+    lock: lockWith({ database, blobs, builder, fetcher, resolveBase, bases: config.bases, index }),
+    isPublic: (artifact) => isPublicIndex && artifact.index?.replace(/\/$/, '') === index.replace(/\/$/, ''),
+    isOperatorBase: (name) => isOperatorBase(config.bases, name),
+  })
+  image = builderImage({
+    ...{ database, blobs, builder, resolveBase, images },
+    bootstrap: (base, options) => bootstrapWheels(builderContext(builderOptions), base, join(work, 'builder'), options),
+    base: config.builderBase,
+    journal: new Journal(events, 'bld_builder'),
+  })
+
+  const source = createSource({
+    database,
+    blobs,
+    checkout: { folder: join(config.data, 'git'), gitUrl: config.gitUrl, caBundle: config.caBundle },
+  })
+  const standbys = new StandbyPool({ database, blobs, engine, node, limits: config.standby, log })
+  opened.defer(() => standbys.close())
+  const wishes = new Wishes(database, registry, config.run, networks)
+  const worker = startWorker({
+    ...{ database, owner: node, isRetryable, report },
+    handlers: {
+      prebuild: prebuildHandler({ database, events, source, standbys, wishes, log }, PREBUILDS_AT_ONCE),
+      build: buildHandler({ database, events, source, blobs, images }, BUILDS_AT_ONCE),
+      run: runHandler({
+        ...{ database, events, source, engine, standbys, wishes, node, log },
+        admission: new Admission(config.node),
+        timeout: config.run.timeout,
+        disk: config.run.disk,
+      }),
+    },
+  })
+  log('ready for work')
+  const closing = opened.move()
+  return {
+    stop: async (graceMs) => {
+      await worker.stop(graceMs)
+      await closing.disposeAsync()
+    },
+  }
+}
+
+/** Waits for the engine for as long as it takes. */
+async function reachEngine(engine: Engine, signal: AbortSignal, waiting: (why: string) => void): Promise<EngineInfo> {
+  for (;;) {
+    signal.throwIfAborted()
+    try {
+      return await engine.info()
+    } catch (error) {
+      if (!(error instanceof EngineUnavailable)) throw error
+      waiting(error.message)
+    }
+    await sleep(ENGINE_EVERY_MS, undefined, { signal })
+  }
+}
+
+/** Secrets that were made just now are shown once; later they are only in their files. */
+function sayOnce({ tokens, webhookSecret }: Config, { path, made, ...secrets }: DataFolder, log: Log): void {
+  if (tokens === undefined && made.has('token')) log(`token: ${secrets.token} (kept in ${join(path, 'token')})`)
+  if (webhookSecret === undefined && made.has('webhook-secret')) {
+    log(`webhook secret: ${secrets.webhookSecret} (kept in ${join(path, 'webhook-secret')})`)
+  }
+}
+
+/** How this machine's own engine reaches a listener. */
+function nodeHost(host: string): string {
+  return ['0.0.0.0', '::', 'localhost'].includes(host) ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
+}
