@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { CommandFailed } from '../machine/command.ts'
+import { removeImages } from '../machine/local-base.ts'
 import { SetupImpossible } from '../machine/packages.ts'
 import { Account } from './account.ts'
 import { prepareMachine } from './prepare.ts'
@@ -19,6 +20,7 @@ async function main(cleanup: AsyncDisposableStack, json: string | undefined): Pr
   say('Starting the service …')
   const { sample, commit } = await createSample(`${folder}/git`)
   const service = await startService(folder, { MEADOW_GIT_URL: `file://${sample.host}` })
+  cleanup.defer(() => removeImages(`${service.host}/`))
   cleanup.defer(service.stop)
   const account = await Account.open(service, sample.name)
 
