@@ -18,6 +18,7 @@ import { effectiveNetwork } from './engine/network-class.ts'
 import { createFetcher } from './fetch/fetcher.ts'
 import { transcodePool } from './image/transcode-pool.ts'
 import { Admission } from './jobs/admission.ts'
+import { bringImageWith } from './jobs/bring-image.ts'
 import { buildHandler } from './jobs/build.ts'
 import { builderImage } from './jobs/builder-image.ts'
 import { ImagePipeline } from './jobs/ensure-image.ts'
@@ -55,6 +56,8 @@ const PREBUILDS_AT_ONCE = 8
 const MOST_UPLOAD_BYTES = 4 * 2 ** 30
 /** Between two attempts to reach the engine, in milliseconds. */
 const ENGINE_EVERY_MS = 2000
+/** Docker's first major version that reads zstd layers. */
+const ZSTD_SINCE = 23
 const DEFAULT_INDEX = 'default'
 
 /** What outlives a restart, and who asks for it. */
@@ -162,11 +165,10 @@ async function startWork(
   const networks = info.networks
   const { network, warning } = effectiveNetwork('internet', true, networks)
   if (warning !== undefined) log(`warning: ${warning}`)
+  const bring = bringImageWith(engine, credential)
   const builderOptions = {
     ...{ engine, node, network, limits: config.build },
-    pull: async (reference: string, signal: AbortSignal) => {
-      if (!(await engine.hasImage(reference))) await engine.pull(reference, { credential, signal })
-    },
+    pull: async (reference: string, signal: AbortSignal) => void (await bring(reference, { signal })),
     ...(ca.ca !== undefined && { caBundle: ca.ca }),
     ...(config.indexUrl && { indexUrl: config.indexUrl.href }),
   }
@@ -177,7 +179,8 @@ async function startWork(
   const index = config.indexUrl?.href ?? DEFAULT_INDEX
   const isPublicIndex = config.publicIndexes.includes(index.replace(/\/$/, ''))
   const images = new ImagePipeline({
-    ...{ database, blobs, builder, fetcher, transcoder, registry, credential, engine },
+    ...{ database, blobs, builder, fetcher, transcoder, registry, bring },
+    zstd: Number.parseInt(info.version, 10) >= ZSTD_SINCE,
     folder: work,
     queue: new KeyedQueue(),
     layers: layerIndex(database),
@@ -197,7 +200,7 @@ async function startWork(
     blobs,
     checkout: { folder: join(config.data, 'git'), gitUrl: config.gitUrl, caBundle: config.caBundle },
   })
-  const standbys = new StandbyPool({ database, blobs, engine, node, limits: config.standby, log })
+  const standbys = new StandbyPool({ database, blobs, engine, bring, node, limits: config.standby, log })
   opened.defer(() => standbys.close())
   const wishes = new Wishes(database, registry, config.run, networks)
   const worker = startWorker({

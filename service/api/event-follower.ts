@@ -10,7 +10,7 @@ import type { EventLines } from './event-lines.ts'
 /** Events read at once: with 256 kB each, what a slow reader holds at most is 8 MB. */
 const PAGE = 32
 /** A row that says it has ended may be this far ahead of its last event. */
-const GRACE_MS = 2000
+const GRACE_MS = 1000
 
 type StateEvent = Extract<Event, { kind: 'state' }>
 
@@ -37,8 +37,8 @@ export class EventFollower {
 
   /** Resolves after the final state event. */
   async follow(id: string, { own, inner }: Cursor): Promise<void> {
-    const [resumed] = own === 0 ? [] : await readEvents(this.#database.events, id, own - 1, 1)
-    if (resumed?.seq === own) await this.#buildOf(id, resumed, inner)
+    const resumed = await this.#event(id, own)
+    if (resumed !== undefined) await this.#buildOf(id, resumed, inner)
     await this.#pass(id, own, String, (row) => this.#buildOf(id, row, 0))
   }
 
@@ -66,6 +66,7 @@ export class EventFollower {
       `events:${stream}`,
       ...(run === undefined ? [] : [`events:${run}` as const]),
     ])
+    if (await this.#isFinal(stream, after)) return
     let last = after
     let overSince: number | undefined
     for (;;) {
@@ -76,7 +77,7 @@ export class EventFollower {
         if (state === undefined) continue
         await this.#lines.events(page.slice(written, at + 1), cursorOf)
         written = at + 1
-        if (state.state === 'finished' || state.state === 'failed') return
+        if (isEnd(state)) return
         await between?.(row)
       }
       await this.#lines.events(page.slice(written), cursorOf)
@@ -94,11 +95,26 @@ export class EventFollower {
     if (this.#lines.idle >= this.#heartbeatMs) await this.#lines.line({ heartbeat: new Date().toISOString() })
   }
 
+  async #event(stream: string, seq: number): Promise<EventRow | undefined> {
+    const [row] = await readEvents(this.#database.events, stream, seq - 1, 1)
+    return row?.seq === seq ? row : undefined
+  }
+
+  async #isFinal(stream: string, seq: number): Promise<boolean> {
+    const row = await this.#event(stream, seq)
+    const state = row && stateOf(row)
+    return state !== undefined && isEnd(state)
+  }
+
   /** Whether a run or build has ended, as its row says; its events may be late, and its last one lost in a power cut. */
   async #isOver(id: string): Promise<boolean> {
     const row = await (id.startsWith('run_') ? runById : buildById)(this.#database.state, id)
     return row === undefined || row.state === 'finished' || row.state === 'failed'
   }
+}
+
+function isEnd({ state }: StateEvent): boolean {
+  return state === 'finished' || state === 'failed'
 }
 
 /** The state event that a row holds. Most rows are logs, which are not taken apart. */

@@ -1,5 +1,4 @@
-import type { Socket } from 'node:net'
-import { Readable } from 'node:stream'
+import { type Duplex, Readable } from 'node:stream'
 import { type Attachment, EngineUnavailable } from './engine.ts'
 
 const HEADER = 8
@@ -10,7 +9,7 @@ const ROOM = 256 * 1024
  * a container" of the Engine API) into stdout and stderr. While either has no room the socket is not read, so a slow
  * reader slows the container and memory stays flat: read both.
  */
-export function demultiplex(socket: Socket): Attachment {
+export function demultiplex(socket: Duplex): Attachment {
   let full = 0
   const streams = [1, 2].map(() => {
     let waiting = false

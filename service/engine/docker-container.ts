@@ -44,13 +44,13 @@ export class DockerContainer implements Container {
   }
 
   async get(path: string): Promise<Readable> {
-    const stall = noProgress(COPY_STALL)
     const doing = `copy ${path} out of ${this.#name}`
     const source = await this.#connection.call(
       doing,
       INSPECT_LIMIT,
       (docker, abortSignal) => docker.getContainer(this.id).getArchive({ path, abortSignal }) as Promise<Readable>,
     )
+    const stall = noProgress(COPY_STALL)
     addAbortSignal(stall.signal, source)
     return Readable.from(watched(source, stall, (error) => engineError(error, doing, this.#connection.where)))
   }

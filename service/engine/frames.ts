@@ -112,7 +112,6 @@ export class FrameDecoder {
       const rest = buffer.subarray(at)
       this.#pieces = rest.length > 0 ? [rest] : []
       this.#have = rest.length
-      if (this.#marker) break
     }
     return frames
   }

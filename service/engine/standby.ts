@@ -125,14 +125,21 @@ export async function reattach(
   const container = engine.container(containerId)
   const marker = randomBytes(16).toString('hex')
   const link = new LauncherLink(container, await container.attach(), new FrameDecoder(from, marker))
+  const attached = new AbortController()
   try {
     link.send({ resume: { offset: from, marker } })
-    const { state } = await ready(link, RESUME_LIMIT, signal)
+    // Docker attaches to containers that have ended too, and waits for them to be started again.
+    const ended = container.wait(attached.signal).then((exit) => {
+      throw new LauncherGone(`container ${containerId.slice(0, 12)} has ended (exit code ${exit.exitCode})`, exit)
+    })
+    const { state } = await Promise.race([ready(link, RESUME_LIMIT, signal), ended])
     if (state === 'waiting') throw new LauncherGone(`container ${containerId.slice(0, 12)} never had a task`)
     return liveRun(container, link, acknowledge)
   } catch (error) {
     link.close()
     throw error
+  } finally {
+    attached.abort()
   }
 }
 

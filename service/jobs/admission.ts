@@ -42,6 +42,16 @@ export class Admission {
     }
     if (this.#waiting.length > 0 || !fits(need, this.#free)) await this.#wait(need, signal, ahead)
     else this.#take(need)
+    return this.#once(need)
+  }
+
+  /** Takes room that is used already, by a run of an earlier process, whether there is any or not. */
+  occupy(need: Need): () => void {
+    this.#take(need)
+    return this.#once(need)
+  }
+
+  #once(need: Need): () => void {
     let held = true
     return () => {
       if (held) this.#give(need)
@@ -54,6 +64,7 @@ export class Admission {
     const leave = () => {
       this.#waiting = this.#waiting.filter((other) => other !== waiting)
       this.#admit()
+      this.#tell()
       reject(signal.reason)
     }
     const waiting = {
@@ -87,7 +98,11 @@ export class Admission {
       this.#take(next.need)
       next.enter()
     }
-    if (this.#waiting.length !== before) this.#waiting.forEach((waiting, index) => void waiting.ahead(index))
+    if (this.#waiting.length !== before) this.#tell()
+  }
+
+  #tell(): void {
+    this.#waiting.forEach((waiting, index) => void waiting.ahead(index))
   }
 }
 

@@ -1,14 +1,14 @@
 import type { CacheAccount, Verdict } from '../../common/contract.ts'
-import type { Digest } from '../blobs/blobs.ts'
+import { BlobMissing, type Digest } from '../blobs/blobs.ts'
 import { findImage, latestImage, saveImage } from '../database/known.ts'
 import type { ImageRow } from '../database/schema.ts'
-import type { Engine } from '../engine/engine.ts'
+import type { PullOptions } from '../engine/engine.ts'
 import { type AssembledImage, assembleImage } from '../image/assemble.ts'
 import type { Fragment, PlannedArtifact } from '../image/fragment.ts'
 import { imageKey, lineageKey } from '../image/keys.ts'
 import type { Plan } from '../image/layer-plan.ts'
 import type { LayerIndex } from '../image/layers.ts'
-import { type Layout, layoutFromJson, layoutToJson } from '../image/layout.ts'
+import { type Layout, LayoutUnreadable, layoutFromJson, layoutToJson } from '../image/layout.ts'
 import { type PlanRequest, planDelta, planFresh } from '../image/plan.ts'
 import { skeletonEntries } from '../image/skeleton.ts'
 import type { Lock } from '../interpreter/lock.ts'
@@ -16,6 +16,7 @@ import { lockDiff } from '../interpreter/lock-diff.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
 import { type Domain, readable } from '../policy/domain.ts'
 import type { EmbeddedRegistry } from '../registry/embedded.ts'
+import type { BringImage } from './bring-image.ts'
 import type { EnsureLock, Locked } from './ensure-lock.ts'
 import type { Journal } from './journal.ts'
 import { type Made, type MakeOrder, type MakeParts, makeFragments, readJson } from './make-fragments.ts'
@@ -25,9 +26,9 @@ export interface ImageParts extends MakeParts {
   lock: EnsureLock
   layers: LayerIndex
   registry: EmbeddedRegistry
-  /** What the engine shows to the embedded registry. */
-  credential: { username: string; password: string }
-  engine: Engine
+  bring: BringImage
+  /** Whether the engine reads zstd layers. */
+  zstd: boolean
   /** Hosts whose index serves everybody without credentials, with the hosts of their files. */
   isPublic: (artifact: Lock['artifacts'][number]) => boolean
   isOperatorBase: (name: string) => boolean
@@ -124,8 +125,8 @@ export class ImagePipeline {
     const { plan, assembled } = await journal.stage(
       'layers',
       async () => {
-        const plan = await this.#plan(planRequest(locked, made.artifacts), parent?.layout)
-        return { plan, assembled: await this.#assemble(locked, plan, signal) }
+        const request = planRequest(locked, made.artifacts)
+        return await this.#assembleOn(request, parent?.layout, locked, signal)
       },
       ({ plan, assembled }) => ({
         'bytes-reused': assembled.reused,
@@ -166,14 +167,26 @@ export class ImagePipeline {
     )
   }
 
+  /** On the parent's layers, or from nothing where their bytes are gone. */
+  async #assembleOn(request: PlanRequest, parent: Layout | undefined, locked: Locked, signal: AbortSignal) {
+    const plan = await this.#plan(request, parent)
+    try {
+      return { plan, assembled: await this.#assemble(locked, plan, signal) }
+    } catch (error) {
+      if (!(error instanceof BlobMissing) || plan.kind === 'fresh') throw error
+      const fresh = planFresh(request)
+      return { plan: fresh, assembled: await this.#assemble(locked, fresh, signal) }
+    }
+  }
+
   async #plan(request: PlanRequest, parent: Layout | undefined): Promise<Plan> {
     if (parent === undefined) return planFresh(request)
     return await planDelta(request, parent, (manifest) => readJson<Fragment>(this.#parts.blobs, manifest))
   }
 
   async #assemble({ base }: Locked, plan: Plan, signal: AbortSignal): Promise<AssembledImage> {
-    const { blobs, layers } = this.#parts
-    return await assembleImage({ base, plan, blobs, layers, signal })
+    const { blobs, layers, zstd } = this.#parts
+    return await assembleImage({ base, plan, blobs, layers, zstd, signal })
   }
 
   async #save(order: ImageOrder, { lock, base, probe }: Locked, key: string, image: AssembledImage): Promise<ImageRow> {
@@ -211,20 +224,22 @@ export class ImagePipeline {
     const { blobs } = this.#parts
     const stored = await Promise.all([row.digest, row.layout, row.lock].map((digest) => blobs.size(digest)))
     if (stored.includes(undefined)) return undefined
-    return layoutFromJson(JSON.stringify(await readJson(blobs, row.layout)))
+    try {
+      return layoutFromJson(JSON.stringify(await readJson(blobs, row.layout)))
+    } catch (error) {
+      if (error instanceof LayoutUnreadable) return undefined
+      throw error
+    }
   }
 
   async #pull({ domain, digest }: ImageRow, { journal, signal }: Context): Promise<string> {
-    const { registry, engine } = this.#parts
-    const reference = registry.reference(imageRepository(domain), digest)
-    if (await engine.hasImage(reference)) return reference
-    await journal.stage('pull', () =>
-      engine.pull(reference, {
-        credential: this.#parts.credential,
-        signal,
-        onProgress: ({ layersDone, layersTotal }) =>
-          journal.tell({ kind: 'progress', what: 'layers', done: layersDone, total: layersTotal }),
-      }),
+    const reference = this.#parts.registry.reference(imageRepository(domain), digest)
+    const onProgress: PullOptions['onProgress'] = ({ layersDone, layersTotal }) =>
+      journal.tell({ kind: 'progress', what: 'layers', done: layersDone, total: layersTotal })
+    await journal.stage(
+      'pull',
+      () => this.#parts.bring(reference, { signal, onProgress }),
+      (pulled) => ({ detail: pulled ? 'brought to the node' : 'was on the node' }),
     )
     return reference
   }

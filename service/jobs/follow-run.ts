@@ -35,7 +35,7 @@ const GRACE_MS = 5000
 const DISK_EVERY_MS = 2000
 
 /**
- * Turns what a run says into events until it has ended, and removes its container.
+ * Turns what a run says into events until it has ended. Its container is left to the caller.
  * @throws the reason of `stop`, the container going on; {EngineUnavailable} when the engine went away
  */
 export async function follow(live: LiveRun, options: Follow): Promise<Conclusion> {
@@ -48,13 +48,10 @@ export async function follow(live: LiveRun, options: Follow): Promise<Conclusion
   if (stop.aborted) letGo()
   const disk = watchDisk(live, options)
   try {
-    const conclusion = await conclusionOf(live, options, disk)
-    await live.destroy()
-    return conclusion
+    return await conclusionOf(live, options, disk)
   } catch (error) {
     stop.throwIfAborted()
     if (!(error instanceof LauncherGone)) throw error
-    await live.destroy()
     return gone(error, disk)
   } finally {
     disk.stop()

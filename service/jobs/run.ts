@@ -85,6 +85,8 @@ class Running {
     const conclusion = await this.#conclusion()
     await events.flush(this.#row.id)
     await this.#context.commit((unit) => conclude(events, unit, this.#row.id, conclusion))
+    // Nobody waits for this: a container that stays because we die here is a stray of the next start.
+    if (this.#row.container !== null) await this.#parts.engine.container(this.#row.container).remove()
   }
 
   /** What ends before the user's process does is a conclusion too, where it is nobody's failure or the user's own. */
@@ -189,6 +191,7 @@ class Running {
       await standby.destroy()
       throw error
     }
+    this.#row.container = standby.containerId
     this.#journal.tell({ kind: 'state', state: 'running' })
     const live = standby.run(taskOf(this.#request, this.#parts.timeout), { acknowledge: 'told' })
     return await this.#follow(live)
@@ -197,20 +200,18 @@ class Running {
   /** Takes up a run whose service process died. */
   async #resume(container: string): Promise<Conclusion> {
     const { engine, database } = this.#parts
-    const lost = (why: string): Conclusion => ({
-      outcome: 'lost',
-      message: `the service was restarted, and the run could not be taken up again: ${why}`,
-      hint: 'run it again',
-    })
+    const leave = this.#parts.admission.occupy(this.#parts.wishes.need(this.#request))
     try {
       const from = await lastEnd(database.events, this.#row.id)
       const live = await reattach(engine, container, from, this.#context.signal, 'told')
-      this.#journal.note('the service was restarted; the run went on')
+      this.#journal.note('the service lost sight of this run and takes it up again')
       return await this.#follow(live)
     } catch (error) {
       if (!(error instanceof LauncherGone) && !(error instanceof ContainerMissing)) throw error
-      await engine.container(container).remove()
-      return lost(error.message)
+      const message = `the run was interrupted and could not be taken up again: ${error.message}`
+      return { outcome: 'lost', message, hint: 'run it again' }
+    } finally {
+      leave()
     }
   }
 

@@ -5,6 +5,7 @@ import type { Engine, NetworkClass } from '../engine/engine.ts'
 import { prepareStandby, type Standby } from '../engine/standby.ts'
 import { keyOf } from '../image/keys.ts'
 import type { Domain } from '../policy/domain.ts'
+import type { BringImage } from './bring-image.ts'
 
 /** What a standby is made for: a run takes one only if all of this is the same. */
 export interface StandbyWish {
@@ -36,6 +37,7 @@ export interface PoolParts {
   database: Database
   blobs: Blobs
   engine: Engine
+  bring: BringImage
   /** The node's id. */
   node: string
   limits: StandbyLimits
@@ -86,8 +88,10 @@ export class StandbyPool {
 
   /** Makes a container for one run, cold. */
   async make(wish: StandbyWish, signal: AbortSignal): Promise<Standby> {
-    const { engine, blobs, node } = this.#parts
+    const { engine, blobs, node, bring } = this.#parts
     const { image, user, preload, memory, cpus, network, disk } = wish
+    const either = AbortSignal.any([signal, this.#stop.signal])
+    await bring(image, { signal: either })
     return await prepareStandby(
       engine,
       {
@@ -96,7 +100,7 @@ export class StandbyPool {
         python: '/opt/env/bin/python',
         bundle: await blobs.open(wish.bundle),
       },
-      AbortSignal.any([signal, this.#stop.signal]),
+      either,
     )
   }
 

@@ -40,6 +40,11 @@ export class Wishes {
     this.#networks = networks
   }
 
+  /** What a request takes of the node. */
+  need(request: Pick<RunRequest, 'memory' | 'cpus'>): { memory: number; cpus: number } {
+    return { memory: request.memory ?? this.#defaults.memory, cpus: request.cpus ?? this.#defaults.cpus }
+  }
+
   /** @returns the wish, and a warning for the user where the network is not the one that was asked for */
   async of({ build, domain, bundle, request }: WishAsked): Promise<{ wish: StandbyWish; warning?: string }> {
     const image = build.image && (await imageByDigest(this.#database.state, readable(domain), build.image))
@@ -54,8 +59,7 @@ export class Wishes {
       domain,
       user: image.user,
       preload: request?.preload ?? [],
-      memory: request?.memory ?? this.#defaults.memory,
-      cpus: request?.cpus ?? this.#defaults.cpus,
+      ...this.need(request ?? {}),
       network,
       disk: this.#defaults.disk,
     }

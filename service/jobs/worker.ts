@@ -41,6 +41,8 @@ export interface WorkerOptions {
   heartbeatMs?: number
   maxAttempts?: number
   backoff?: Backoff
+  /** How long handlers may take to end once their signal is aborted. */
+  abortMs?: number
 }
 
 export interface Worker {
@@ -62,17 +64,22 @@ export class ServiceStops extends Error {
   override name = 'ServiceStops'
 }
 
-/** How long handlers may take to end once their signal is aborted. */
-const ABORT_MS = 3000
-
 /** Starts to claim and run jobs. */
 export function startWorker(options: WorkerOptions): Worker {
   return new JobWorker(options)
 }
 
+/** A job that is being worked on. */
+interface Attempt {
+  job: JobRow
+  lease: HeldLease
+  ended: Promise<void>
+}
+
 class JobWorker implements Worker {
   readonly #options: Required<WorkerOptions>
-  readonly #running = new Map<string, { job: JobRow; lease: HeldLease; ended: Promise<void> }>()
+  /** A job whose lease was lost may be here twice: its old attempt, which still has to end, and its new one. */
+  readonly #running = new Set<Attempt>()
   readonly #unsubscribe: () => void
   /** Set while jobs are being claimed. */
   #claiming: Promise<void> | undefined
@@ -87,6 +94,7 @@ class JobWorker implements Worker {
       heartbeatMs: leaseMs / 3,
       maxAttempts: 8,
       backoff: { firstMs: 1000, mostMs: 60_000 },
+      abortMs: 3000,
       ...options,
     }
     this.#unsubscribe = options.database.subscribe('jobs', () => this.#wake())
@@ -99,15 +107,15 @@ class JobWorker implements Worker {
     clearTimeout(this.#due)
     await this.#claiming
     await this.#allEnded(graceMs)
-    for (const { lease } of this.#running.values()) lease.abort(new ServiceStops('the service stops'))
-    await this.#allEnded(ABORT_MS)
+    for (const { lease } of this.#running) lease.abort(new ServiceStops('the service stops'))
+    await this.#allEnded(this.#options.abortMs)
     // Who still has not ended is fenced off: it can commit nothing any more.
-    await Promise.all([...this.#running.values()].map(({ job, lease }) => this.#giveBack(job, lease)))
+    await Promise.all([...this.#running].map(({ job, lease }) => this.#giveBack(job, lease)))
   }
 
   async #allEnded(withinMs: number): Promise<void> {
     const timeout = new AbortController()
-    const all = Promise.all([...this.#running.values()].map(({ ended }) => ended))
+    const all = Promise.all([...this.#running].map(({ ended }) => ended))
     const late = sleep(withinMs, undefined, { signal: timeout.signal }).catch(() => {})
     await Promise.race([all, late])
     timeout.abort()
@@ -141,7 +149,7 @@ class JobWorker implements Worker {
   }
 
   #freeKinds(): JobKind[] {
-    const busy = [...this.#running.values()].map(({ job }) => job.kind)
+    const busy = [...this.#running].map(({ job }) => job.kind)
     const kinds = Object.entries(this.#options.handlers) as [JobKind, JobHandler][]
     return kinds
       .filter(([kind, { concurrency }]) => busy.filter((other) => other === kind).length < concurrency)
@@ -159,10 +167,11 @@ class JobWorker implements Worker {
   #begin(job: JobRow): void {
     const lease = new HeldLease(this.#options.database, job, this.#options.leaseMs)
     const ended = this.#work(job, lease).finally(() => {
-      this.#running.delete(job.id)
+      this.#running.delete(attempt)
       if (!this.#stopping) this.#wake()
     })
-    this.#running.set(job.id, { job, lease, ended })
+    const attempt: Attempt = { job, lease, ended }
+    this.#running.add(attempt)
   }
 
   /** Runs a job to one of its ends. Never throws: where the end can't be written, the lease runs out and it is taken up again. */
