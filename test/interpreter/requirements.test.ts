@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { isExact, parseRequirement, requirementLines } from '../../service/interpreter/formats/requirement-lines.ts'
 import { loadSpec, locate, lockSpec } from '../../service/interpreter/formats.ts'
-import { type ResolveRequest, ResolverRefused } from '../../service/interpreter/resolution.ts'
+import { type Resolved, type ResolveRequest, ResolverRefused } from '../../service/interpreter/resolution.ts'
 import { exampleProbe } from '../support/probe.ts'
 
 const request = { interpreter: 'requirements.txt' }
@@ -24,7 +24,7 @@ async function refused(text: string) {
 }
 
 /** A lock of some files by a resolver that answers as given, and what it was asked. */
-async function lockOf(files: Record<string, string>, answer: () => never | { text: string; artifacts: [] }) {
+async function lockOf(files: Record<string, string>, answer: () => Resolved) {
   const asked: ResolveRequest[] = []
   const lock = await lockSpec(await load(files), exampleProbe, async (request) => {
     asked.push(request)
@@ -32,7 +32,17 @@ async function lockOf(files: Record<string, string>, answer: () => never | { tex
   })
   return { lock, asked: asked[0] as ResolveRequest }
 }
-const empty = () => ({ text: 'lock-version = "1.0"\n', artifacts: [] as [] })
+const TEXT = 'lock-version = "1.0"\n'
+const empty = () => ({ text: TEXT, artifacts: [] })
+const all = () => ({
+  text: TEXT,
+  artifacts: ['numpy', 'pandas', 'six', 'idna', 'pytest'].map((name) => ({
+    name,
+    version: '1',
+    kind: 'wheel' as const,
+    filename: `${name}.whl`,
+  })),
+})
 
 describe('lines of a requirements file', () => {
   test('comments, continuations and numbers', () => {
@@ -129,11 +139,12 @@ describe('the lock of a requirements file', () => {
   test('says what was asked for and what was left open', async () => {
     const { lock, asked } = await lockOf(
       {
-        'requirements.txt': '-r dev.txt\nNumPy>=1\npandas==2.1\nsix\nidna @ https://example.org/idna-3.0.tar.gz\n',
+        'requirements.txt':
+          '-r dev.txt\nNumPy>=1\npandas==2.1\nsix\nrich ; sys_platform == "win32"\nidna @ https://example.org/idna-3.0.tar.gz\n',
         'dev.txt': '-c limits.txt\npytest\n',
         'limits.txt': 'six==1.16\nwheel<1\n',
       },
-      empty,
+      all,
     )
     assert.deepEqual(lock.unpinned, ['numpy', 'pytest'])
     assert.deepEqual(

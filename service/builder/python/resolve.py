@@ -57,7 +57,7 @@ def allow_only(lock, hashes):
     packages = []
     for package in lock.packages:
         allowed = hashes.get(package.name)
-        if allowed is None:
+        if not allowed:
             raise Failed("hash", "no hash is given for it, while others have one", package.name)
         wheels = [wheel for wheel in package.wheels or () if wheel.hashes.get("sha256") in allowed]
         sdist = package.sdist if package.sdist and package.sdist.hashes.get("sha256") in allowed else None

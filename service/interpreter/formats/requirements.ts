@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { requirementsClosure } from '../../../common/requirements-closure.ts'
-import type { Lock, Requirement } from '../lock.ts'
+import type { Artifact, Lock, Requirement } from '../lock.ts'
 import { type AllowedHashes, ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import { explainUv } from './explain-uv.ts'
@@ -40,7 +40,7 @@ export const requirementsFormat: Format = {
         artifacts,
         source: spec.path,
         requirements: contents.rows.map(({ parsed: _, ...row }) => row),
-        unpinned: unpinned(contents.rows),
+        unpinned: unpinned(contents.rows, artifacts),
         resolvedAt: Date.now(),
       } satisfies Lock
     } catch (error) {
@@ -111,12 +111,13 @@ function allowedHashes({ rows, options }: Contents): AllowedHashes | undefined {
   return allowed
 }
 
-/** What is asked for and left open, by line and by constraint. */
-function unpinned(rows: Row[]): string[] {
+/** What is asked for and left open, by line and by constraint. A line whose marker does not hold asks for nothing. */
+function unpinned(rows: Row[], artifacts: Artifact[]): string[] {
+  const installed = new Set(artifacts.map(({ name }) => name))
   const pinned = new Set(
     rows.filter(({ parsed }) => isExact(parsed.specifier) || parsed.target).map(({ name }) => name),
   )
-  const open = rows.filter(({ name, constraint }) => !constraint && name !== '' && !pinned.has(name))
+  const open = rows.filter(({ name, constraint }) => !constraint && installed.has(name) && !pinned.has(name))
   return [...new Set(open.map(({ name }) => name))].sort()
 }
 

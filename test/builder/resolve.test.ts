@@ -1,0 +1,267 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import type { Builder } from '../../service/builder/builder.ts'
+import { LimitReached } from '../../service/builder/context.ts'
+import { uvPlatform } from '../../service/builder/uv.ts'
+import type { BaseImage } from '../../service/image/base.ts'
+import type { Lock } from '../../service/interpreter/lock.ts'
+import type { Probe } from '../../service/interpreter/probe.ts'
+import { ResolutionFailed } from '../../service/interpreter/resolution.ts'
+import type { FormatName, InterpreterSpec } from '../../service/interpreter/spec.ts'
+import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
+
+let parts: TestBuilder
+let base: BaseImage
+let probe: Probe
+before(async () => {
+  parts = await testBuilder()
+  base = await testBase('3.11')
+  probe = await parts.builder.probe(base, STEP)
+})
+after(() => parts[Symbol.asyncDispose]())
+
+/** One domain for most of these tests: its resolver stays warm. */
+const ask = { ...STEP, domain: 'rep_test' }
+
+function specOf(
+  text: string,
+  more: Record<string, string> = {},
+  format: FormatName = 'requirements.txt',
+): InterpreterSpec {
+  return { format, path: format, files: { [format]: text, ...more } }
+}
+
+function resolve(text: string, more?: Record<string, string>, builder: Builder = parts.builder): Promise<Lock> {
+  return builder.resolve(base, specOf(text, more), probe, ask)
+}
+
+async function refusal(asked: Promise<unknown>): Promise<ResolutionFailed> {
+  return asked.then(
+    () => assert.fail('resolved'),
+    (error) => {
+      assert.ok(error instanceof ResolutionFailed, String(error?.stack))
+      assert.notEqual(error.hint, '')
+      return error
+    },
+  )
+}
+
+const names = ({ artifacts }: Lock) => artifacts.map(({ name, version }) => `${name}==${version}`)
+
+describe('platforms as uv names them', () => {
+  for (const [machine, name, version, platform] of [
+    ['x86_64', 'glibc', '2.36', 'x86_64-manylinux_2_36'],
+    ['aarch64', 'glibc', '2.41', 'aarch64-manylinux_2_40'],
+    ['x86_64', 'glibc', '2.29', 'x86_64-manylinux_2_28'],
+    ['x86_64', 'musl', '1.2', 'x86_64-unknown-linux-musl'],
+  ] as const) {
+    test(platform, () => assert.equal(uvPlatform({ machine, libc: { name, version } }), platform))
+  }
+  test('none', () => {
+    assert.throws(() => uvPlatform({ machine: 'x86_64', libc: { name: 'glibc', version: '2.12' } }), /UnknownPlatform/)
+    assert.throws(() => uvPlatform({ machine: 's390x', libc: { name: 'glibc', version: '2.36' } }), /s390x/)
+  })
+})
+
+describe('requirements.txt', () => {
+  for (const python of ['3.9', '3.11', '3.13'] as const) {
+    test(`Python ${python}: markers, extras, constraints and the wheels of that Python`, async () => {
+      const itsBase = await testBase(python)
+      const itsProbe = await parts.builder.probe(itsBase, STEP)
+      const spec = specOf('-r more/base.txt\nmarkupsafe==3.0.2\nsix ; python_version < "3"\n', {
+        'more/base.txt': '-c limits.txt\nrequests[socks]>=2\n',
+        'more/limits.txt': 'idna<3.8\nurllib3==2.2.3\n',
+      })
+      const lock = await parts.builder.resolve(itsBase, spec, itsProbe, ask)
+      const found = names(lock)
+      for (const name of ['markupsafe==3.0.2', 'urllib3==2.2.3']) assert.ok(found.includes(name), `${found}`)
+      assert.ok(found.some((name) => name.startsWith('pysocks==')) && !found.some((name) => name.startsWith('six==')))
+      const wheel = lock.artifacts.find(({ name }) => name === 'markupsafe')
+      assert.match(wheel?.filename ?? '', new RegExp(`-cp${python.replace('.', '')}-.*manylinux.*x86_64\\.whl$`))
+      assert.equal(wheel?.kind, 'wheel')
+      assert.match(wheel?.sha256 ?? '', /^[0-9a-f]{64}$/)
+      assert.ok((wheel?.size ?? 0) > 1000)
+      assert.deepEqual(lock.unpinned, ['requests'])
+      assert.ok(lock.text.includes(`requires-python = ">=${itsProbe.version}"`))
+    })
+  }
+
+  test('the same again is the same lock, and comes from the same container', async () => {
+    const first = await resolve('six==1.16.0\n')
+    const before = await parts.containers()
+    const second = await resolve('six==1.16.0\n')
+    assert.equal(second.digest, first.digest)
+    assert.deepEqual(await parts.containers(), before)
+  })
+
+  test('a kept resolver is of one domain, dies unnoticed, and goes when it is closed', async () => {
+    const builder = parts.another({})
+    const earlier = await parts.containers()
+    const own = async () => (await parts.containers()).filter((id) => !earlier.includes(id))
+    const resolveFor = (domain: string) => builder.resolve(base, specOf('six==1.16.0\n'), probe, { ...STEP, domain })
+    await resolveFor('rep_one')
+    const [one] = await own()
+    await resolveFor('rep_two')
+    assert.equal((await own()).length, 2)
+    await resolveFor('rep_one')
+    assert.equal((await own()).length, 2)
+    await parts.engine.container(one as string).remove()
+    assert.deepEqual(names(await resolveFor('rep_one')), ['six==1.16.0'])
+    assert.ok(!(await own()).includes(one as string))
+    await builder.resolve(base, specOf('six==1.16.0\n'), probe, STEP)
+    assert.equal((await own()).length, 2)
+    await builder.close()
+    assert.deepEqual(await own(), [])
+  })
+
+  test('only some are kept', async () => {
+    const builder = parts.another({ resolvers: { most: 1 } })
+    const earlier = (await parts.containers()).length
+    for (const domain of ['rep_one', 'rep_two']) {
+      await builder.resolve(base, specOf('six==1.16.0\n'), probe, { ...STEP, domain })
+    }
+    assert.equal((await parts.containers()).length, earlier + 1)
+  })
+
+  test('a wheel by its URL', async () => {
+    const six = (await resolve('six==1.16.0\n')).artifacts[0]
+    const lock = await resolve(`six @ ${six?.url}\n`)
+    assert.deepEqual(
+      lock.artifacts,
+      [{ ...six, size: undefined }].map(({ size: _, ...rest }) => rest),
+    )
+    assert.deepEqual(lock.unpinned, [])
+  })
+
+  test("the user's hashes choose the file", async () => {
+    const six = (await resolve('six==1.16.0\n')).artifacts[0]
+    const right = await resolve(`six==1.16.0 --hash=sha256:${six?.sha256}\n`)
+    assert.equal(right.artifacts[0]?.filename, six?.filename)
+    const wrong = await refusal(resolve(`# all\nsix==1.16.0 --hash=sha256:${'0'.repeat(64)}\n`))
+    assert.match(wrong.message, /^requirements.txt:2: six: no file of version 1.16.0 has one of the given hashes/)
+    const missing = await refusal(resolve(`six==1.16.0 --hash=sha256:${six?.sha256}\nidna==3.7\n`))
+    assert.match(missing.message, /^requirements.txt:2: idna: no hash is given for it, while others have one/)
+    const dependency = await refusal(resolve(`python-dateutil==2.9.0.post0 --hash=sha256:${six?.sha256}\n`))
+    assert.match(dependency.message, /python-dateutil|six/)
+  })
+
+  for (const [what, text, line, message] of [
+    ['a typing error', 'six\nnum py==1\n', 2, /Couldn't parse requirement[\s\S]*num py==1/],
+    ['no such operator', 'six=1.16.0\n', 1, /no such comparison operator/],
+    [
+      'no such package',
+      'six\n\nmeadow-run-no-such-package\n',
+      3,
+      /meadow-run-no-such-package was not found in the package registry/,
+    ],
+    ['no such version', '# one\nsix==999\n', 2, /there is no version of six==999/],
+    [
+      'a conflict',
+      'requests==2.32.3\nurllib3==1.20\n',
+      1,
+      /requests==2.32.3 depends on urllib3>=1.21.1,<3[\s\S]*And because you require urllib3==1.20, we can conclude that your requirements are unsatisfiable/,
+    ],
+  ] as const) {
+    test(`${what} is explained by uv, with its line`, async () => {
+      const error = await refusal(resolve(text))
+      assert.equal(error.line, line)
+      assert.match(error.message, message)
+    })
+  }
+
+  test('a Python that is too old is explained', async () => {
+    const old = await testBase('3.9')
+    const oldProbe = await parts.builder.probe(old, STEP)
+    const error = await refusal(parts.builder.resolve(old, specOf('six\nnumpy==2.3.0\n'), oldProbe, ask))
+    assert.equal(error.line, 2)
+    assert.match(error.message, /requested Python version|Python>=3.1\d|does not satisfy/)
+    assert.match(error.hint, /python-version/)
+  })
+
+  test('a nested file is named', async () => {
+    const error = await refusal(resolve('-r sub/dev.txt\n', { 'sub/dev.txt': 'six\nidna==999\n' }))
+    assert.ok(error.message.startsWith('sub/dev.txt:2: '), error.message)
+  })
+
+  test('an sdist is built for its metadata, and then to a wheel, in the base', async () => {
+    const lines: string[] = []
+    const options = { ...ask, report: (line: string) => void lines.push(line) }
+    const lock = await parts.builder.resolve(base, specOf('docopt==0.6.2\nsix==1.16.0\n'), probe, options)
+    const [docopt, six] = lock.artifacts
+    assert.deepEqual([docopt?.kind, docopt?.filename], ['sdist', 'docopt-0.6.2.tar.gz'])
+    assert.equal(six?.kind, 'wheel')
+    assert.ok(lines.some((line) => line.includes('building its metadata')))
+  })
+})
+
+describe('pylock.toml', () => {
+  const resolveLock = (text: string) => parts.builder.resolve(base, specOf(text, {}, 'pylock.toml'), probe, ask)
+
+  test('a lock by uv gives the same artifacts, and stays as it is', async () => {
+    const made = await resolve('requests==2.32.3\n')
+    const taken = await resolveLock(made.text)
+    assert.deepEqual(taken.artifacts, made.artifacts)
+    assert.equal(taken.digest, made.digest)
+  })
+
+  const HEAD = 'lock-version = "1.0"\ncreated-by = "test"\n'
+  const SHA = 'a'.repeat(64)
+  const six = (what: string) => `${HEAD}\n[[packages]]\nname = "six"\nversion = "1.16.0"\n${what}\n`
+  for (const [what, text, line, message] of [
+    ['no TOML', `${HEAD}packages = }\n`, 3, /line 3/],
+    ['no packages', HEAD, undefined, /packages/],
+    ['another version of the format', 'lock-version = "2.0"\ncreated-by = "x"\npackages = []\n', undefined, /2\.0/],
+    ['no hash', six('wheels = [{ url = "https://example.org/six-1.16.0-py3-none-any.whl" }]'), 4, /hashes/],
+    [
+      'no sha256',
+      six('wheels = [{ url = "https://example.org/six-1.16.0-py3-none-any.whl", hashes = { md5 = "00" } }]'),
+      5,
+      /no sha256/,
+    ],
+    [
+      'another platform',
+      six(
+        `wheels = [{ url = "https://example.org/six-1.16.0-cp311-cp311-win_amd64.whl", hashes = { sha256 = "${SHA}" } }]`,
+      ),
+      5,
+      /six/,
+    ],
+    ['another Python', `${HEAD}requires-python = ">=3.12"\npackages = []\n`, undefined, /3\.12/],
+    [
+      'version control',
+      six('vcs = { type = "git", url = "https://example.org/six.git", commit-id = "00" }'),
+      5,
+      /locked to https:\/\/example.org\/six.git/,
+    ],
+    ['a folder', six('directory = { path = "six" }'), 5, /locked to six/],
+    [
+      'a path',
+      six(`wheels = [{ path = "six-1.16.0-py3-none-any.whl", hashes = { sha256 = "${SHA}" } }]`),
+      5,
+      /locked to the path/,
+    ],
+    [
+      'a wheel that is none',
+      six(`wheels = [{ url = "https://example.org/six.whl", hashes = { sha256 = "${SHA}" } }]`),
+      5,
+      /six/,
+    ],
+  ] as const) {
+    test(`${what} is refused`, async () => {
+      const error = await refusal(resolveLock(text))
+      assert.match(error.message, message)
+      if (line !== undefined) assert.ok(error.line !== undefined && error.line >= line - 1, error.message)
+      assert.equal(error.file, 'pylock.toml')
+    })
+  }
+})
+
+describe('limits of resolving', () => {
+  test('time, and who does not want it any more', async () => {
+    const hasty = parts.another({ limits: { timeout: 1 } })
+    await assert.rejects(resolve('six\n', {}, hasty), (error) => error instanceof LimitReached)
+    const abort = AbortSignal.abort(new Error('superseded'))
+    const asked = parts.builder.resolve(base, specOf('six\n'), probe, { ...ask, signal: abort })
+    await assert.rejects(asked, /superseded/)
+  })
+})
