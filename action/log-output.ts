@@ -14,13 +14,45 @@ export class LogOutput {
   readonly #token = randomBytes(24).toString('hex')
   #stopped = false
   #atLineStart = true
+  #last: Promise<void> = Promise.resolve()
 
   constructor(out: Writable) {
     this.#out = out
   }
 
   /** Output of a run or build, as it is: text without an end of line and bytes that are no text too. */
-  async raw(bytes: string | Uint8Array): Promise<void> {
+  raw(bytes: string | Uint8Array): Promise<void> {
+    return this.#inTurn(() => this.#show(bytes))
+  }
+
+  /** A line of our own, which may quote what others wrote. */
+  line(text: string): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#startLine()
+      await this.#show(`${text}\n`)
+    })
+  }
+
+  /** Lets commands through again, for what `say` prints by the toolkit, which escapes what it is given. */
+  command(say: () => void): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#stopped) {
+        await this.#startLine()
+        await this.#write(`::${this.#token}::\n`)
+        this.#stopped = false
+      }
+      say()
+    })
+  }
+
+  /** One after the other: a line that nobody waits for must not fall between a command and what lets it through. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(work)
+    this.#last = done.catch(() => undefined)
+    return done
+  }
+
+  async #show(bytes: string | Uint8Array): Promise<void> {
     if (bytes.length === 0) return
     if (!this.#stopped) {
       this.#stopped = true
@@ -28,26 +60,6 @@ export class LogOutput {
     }
     await this.#write(bytes)
     this.#atLineStart = typeof bytes === 'string' ? bytes.endsWith('\n') : bytes.at(-1) === NEWLINE
-  }
-
-  /** A line of our own, which may quote what others wrote. */
-  async line(text: string): Promise<void> {
-    await this.#startLine()
-    await this.raw(`${text}\n`)
-  }
-
-  /** Lets commands through again, for what `say` prints by the toolkit, which escapes what it is given. */
-  async command(say: () => void): Promise<void> {
-    await this.resume()
-    say()
-  }
-
-  /** Ends the part where commands are stopped. */
-  async resume(): Promise<void> {
-    if (!this.#stopped) return
-    await this.#startLine()
-    await this.#write(`::${this.#token}::\n`)
-    this.#stopped = false
   }
 
   async #startLine(): Promise<void> {

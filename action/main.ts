@@ -78,15 +78,14 @@ async function publish(report: Report, { request }: Inputs, verdict: string | un
   const what = request.command ?? request.function ?? request.args?.join(' ') ?? ''
   if (process.env.GITHUB_STEP_SUMMARY) await summary.addRaw(summaryOf(report, what)).write()
   const failed = failure(report)
-  if (failed) annotate(failed.text)
+  if (failed) await log.command(() => annotate(failed.text))
   // Not process.exit: it would cut off what is still on its way to the log.
   process.exitCode = failed?.exitCode ?? 0
 }
 
 async function fail(error: unknown): Promise<void> {
-  await log.resume()
   const { message, hint = '' } = error instanceof Error ? (error as Error & { hint?: string }) : { message: `${error}` }
-  annotate([message, hint].filter(Boolean).join('\n'))
+  await log.command(() => annotate([message, hint].filter(Boolean).join('\n')))
 }
 
 void main()

@@ -25,7 +25,6 @@ export async function show(events: AsyncIterable<FollowedEvent>, run: string, lo
     else for (const line of linesOf(event, progress)) await log.line(line)
   }
   if (group !== undefined) await log.command(endGroup)
-  await log.resume()
   return report
 }
 
