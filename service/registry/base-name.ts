@@ -18,6 +18,9 @@ export interface BaseName {
 
 const PATH = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 
+/** Who serves what is named `docker.io/…`. */
+const DOCKER_HUB = 'registry-1.docker.io'
+
 /**
  * Reads `python:3.11-slim-bookworm` as Docker does: no host and no folder is `library/`, no tag is `latest`.
  * @param registry host of the registry that bases come from; a name may begin with it, with no other
@@ -29,12 +32,12 @@ export function parseBaseName(name: string, registry: string): BaseName {
   const first = whole.slice(0, Math.max(slash, 0))
   // Docker's rule: a first part with a dot or a port is a host.
   const isHost = first.includes('.') || first.includes(':') || first === 'localhost'
-  if (isHost && first !== registry) {
+  if (isHost && !(first === registry || (first === 'docker.io' && registry === DOCKER_HUB))) {
     const hint = `name an image of ${registry}, or set MEADOW_BASE_REGISTRY`
     throw new BaseNameInvalid(`base-image: ${name} is on ${first}, and bases come from ${registry}`, hint)
   }
   const [path, tag] = split(isHost ? whole.slice(slash + 1) : whole, ':')
-  const repository = path.includes('/') || isHost ? path : `library/${path}`
+  const repository = path.includes('/') || (isHost && first !== 'docker.io') ? path : `library/${path}`
   const reference = digest ?? tag ?? 'latest'
   const wellFormed = digest === undefined ? /^\w[\w.-]{0,127}$/ : /^sha256:[0-9a-f]{64}$/
   if (!PATH.test(repository) || !wellFormed.test(reference)) {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
+import { getCACertificates } from 'node:tls'
 import { Agent, type Dispatcher, request } from 'undici'
 import { type Digest, isDigest } from '../blobs/blobs.ts'
 import { RegistryFailed } from './failed.ts'
@@ -40,7 +41,7 @@ export class RegistryClient {
   constructor({ url, credential, ca }: RegistryOptions) {
     this.#url = url
     this.#credential = credential
-    const connect = { timeout: CONNECT_MS, ...(ca !== undefined && { ca }) }
+    const connect = { timeout: CONNECT_MS, ...(ca !== undefined && { ca: [...getCACertificates(), ca] }) }
     this.#agent = new Agent({ connect, headersTimeout: HEADERS_MS, bodyTimeout: BODY_MS })
   }
 
