@@ -7,8 +7,6 @@ export const BuildOrder = z.object({
   repository: z.string(),
   /** Its name when it was ordered. */
   name: RepositoryName,
-  /** Branches whose newest image a delta may build on, the commit's own first. */
-  branches: z._default(z.array(z.string()), []),
   code: CodeRequest,
   interpreter: InterpreterRequest,
 })
@@ -16,7 +14,7 @@ export type BuildOrder = z.infer<typeof BuildOrder>
 
 /** What a request for a build or a run, with whatever else it asks for, means for the build of its image. */
 export function buildOrder(
-  of: Pick<BuildOrder, 'repository' | 'name' | 'branches'>,
+  of: Pick<BuildOrder, 'repository' | 'name'>,
   request: CodeRequest & InterpreterRequest,
 ): BuildOrder {
   return { ...of, code: z.parse(CodeRequest, request), interpreter: z.parse(InterpreterRequest, request) }

@@ -59,7 +59,7 @@ export function builds(database: Database, blobs: Blobs, streams: EventStreams):
 async function order(database: Database, caller: Caller, asked: BuildRequest): Promise<string> {
   const domain = await provenDomain(database.state, caller, asked)
   const { repository, name } = caller
-  const { build } = await orderBuild(database, domain, buildOrder({ repository, name, branches: [] }, asked))
+  const { build } = await orderBuild(database, domain, buildOrder({ repository, name }, asked))
   return build.id
 }
 

@@ -45,3 +45,16 @@ export async function wasPushed(db: Db, repository: string, commit: string): Pro
     .executeTakeFirst()
   return push !== undefined
 }
+
+/** The branch that a commit was pushed to last, as far as signed pushes say. */
+export async function branchOf(db: Db, repository: string, commit: string): Promise<string | undefined> {
+  const push = await db
+    .selectFrom('pushes')
+    .select('ref')
+    .where('repository', '=', repository)
+    .where('commit_id', '=', commit)
+    .orderBy('received', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return push?.ref.replace(/^refs\/heads\//, '')
+}

@@ -8,6 +8,9 @@ import { SqliteConnection, sqliteDialect } from './sqlite-driver.ts'
 /** Units a commit: bounds how long the first one waits for the others. */
 const MOST_UNITS = 256
 
+/** A unit that takes longer waits for something that is no query, and everybody waits for it. */
+const UNIT_MS = 10_000
+
 interface Waiting {
   run(): Promise<void>
   /** What it notified. */
@@ -103,11 +106,23 @@ export class GroupCommit {
   async #runUnit<T>(unit: (unit: Unit) => Promise<T>, topics: Set<Topic>): Promise<T> {
     const connection = new UnitConnection(this.#connection)
     const db = new Kysely<StateDatabase>({ dialect: sqliteDialect(connection) })
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => late.reject(new UnitTooLong()), UNIT_MS)
     try {
-      return await this.#unit.run(connection, () => unit({ db, notify: (topic) => topics.add(topic) }))
+      const work = this.#unit.run(connection, () => unit({ db, notify: (topic) => topics.add(topic) }))
+      return await Promise.race([work, late.promise])
     } finally {
+      clearTimeout(timer)
       connection.ended = true
     }
+  }
+}
+
+/** A unit waited for something else than its own queries. */
+export class UnitTooLong extends Error {
+  override name = 'UnitTooLong'
+  constructor() {
+    super(`a unit took longer than ${UNIT_MS} ms and was rolled back: it may await nothing but its own queries`)
   }
 }
 

@@ -75,14 +75,19 @@ export async function findImage(db: Db, domains: readonly Domain[], key: string)
   )
 }
 
-/** The newest image of a lineage, in the first of the domains that has one. */
-export async function latestImage(db: Db, domains: readonly Domain[], lineage: string): Promise<ImageRow | undefined> {
+/** The newest image of a lineage, of its branch if there is one, in the first of the domains that has one. */
+export async function latestImage(
+  db: Db,
+  domains: readonly Domain[],
+  { lineage, branch }: Pick<ImageRow, 'lineage' | 'branch'>,
+): Promise<ImageRow | undefined> {
   for (const domain of domains) {
     const image = await db
       .selectFrom('images')
       .selectAll()
       .where('domain', '=', domain)
       .where('lineage', '=', lineage)
+      .orderBy((order) => order('branch', '=', branch), 'desc')
       .orderBy('created', 'desc')
       .limit(1)
       .executeTakeFirst()

@@ -99,7 +99,8 @@ create table images (
   layout text not null,
   lock text not null,
   lineage text not null,
-  user text not null,
+  branch text not null,
+  "user" text not null,
   created bigint not null,
   primary key (domain, key)
 );

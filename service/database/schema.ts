@@ -131,8 +131,10 @@ export interface ImageRow {
   layout: Digest
   /** Blob: the Lock as JSON, for the diff to the next one. */
   lock: Digest
-  /** What a delta may be made on: sha256 of repository, branch, environment, base and apt key. */
+  /** What a delta may be made on: sha256 of repository, environment, base and apt key. */
   lineage: string
+  /** Its branch; empty where the commit was not pushed to one that we know. */
+  branch: string
   /** `uid:gid` of its processes. */
   user: string
   created: number

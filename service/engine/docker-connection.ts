@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import type { Socket } from 'node:net'
+import { json } from 'node:stream/consumers'
 import Docker from 'dockerode'
 import { engineError } from './docker-errors.ts'
 import { EngineUnavailable } from './engine.ts'
@@ -31,7 +33,7 @@ export type DockerClient = Omit<Docker, 'info' | 'version'> & {
 const API_VERSION = '1.44'
 const PING_LIMIT = 10_000
 
-/** One engine's address, its negotiated API version and its pool of connections. */
+/** One engine's address, its negotiated API version and its connections. */
 export class DockerConnection {
   /** For messages. */
   readonly where: string
@@ -47,7 +49,8 @@ export class DockerConnection {
       ? { host: url.hostname, port: Number(url.port || (secure ? 2376 : 2375)) }
       : { socketPath: address.socketPath ?? '/var/run/docker.sock' }
     this.where = url ? `${url.protocol}//${url.host}` : `unix://${target.socketPath}`
-    this.#agent = secure ? new https.Agent({ keepAlive: true }) : new http.Agent({ keepAlive: true })
+    // A connection a call: one that is kept fails the next call when the engine was started anew in between.
+    this.#agent = secure ? new https.Agent() : new http.Agent()
     this.#target = { ...target, ...address.tls, protocol: secure ? 'https:' : 'http:' }
     // All four are named, because dockerode takes what is not from DOCKER_HOST.
     const names = { host: undefined, port: undefined, socketPath: undefined, protocol: secure ? 'https' : 'http' }
@@ -72,10 +75,7 @@ export class DockerConnection {
       await this.#negotiate()
       const limits = limit === undefined ? [] : [AbortSignal.timeout(limit)]
       const either = AbortSignal.any([...(signal ? [signal] : []), ...limits])
-      // Some calls of dockerode pass the signal on and some forget it: the limit holds for both.
-      const { promise: aborted, reject } = Promise.withResolvers<never>()
-      either.addEventListener('abort', () => reject(either.reason), { once: true })
-      return await Promise.race([use(this.#docker, either), aborted])
+      return await unlessAborted(use(this.#docker, either), either)
     } catch (error) {
       signal?.throwIfAborted()
       const typed = engineError(error, doing, this.where)
@@ -85,51 +85,86 @@ export class DockerConnection {
     }
   }
 
-  /** Opens a two-way stream of bytes (`101 Upgraded`). The request has no body: bytes after it would be stdin. */
+  /** Opens a two-way stream of bytes (`101 Upgraded`). */
   async hijack(doing: string, path: string, limit: number): Promise<Socket> {
     return this.call(doing, limit, async (_docker, signal) => {
-      const version = await this.#negotiate()
+      const request = await this.#post(path, signal, { connection: 'Upgrade', upgrade: 'tcp' })
       const { promise, resolve, reject } = Promise.withResolvers<Socket>()
-      const request = (this.#target.protocol === 'https:' ? https : http).request({
-        ...this.#target,
-        method: 'POST',
-        path: `/v${version}${path}`,
-        headers: { connection: 'Upgrade', upgrade: 'tcp', 'content-length': 0 },
-        agent: false,
-      })
-      // Not the request's own `signal`: that one would end the stream too.
-      const giveUp = () => request.destroy(signal.reason)
-      signal.addEventListener('abort', giveUp)
-      request.on('close', () => signal.removeEventListener('abort', giveUp))
       request.on('error', reject)
       request.on('upgrade', (_response, socket, head) => {
-        signal.removeEventListener('abort', giveUp)
         if (head.length > 0) socket.unshift(head)
         resolve(socket as Socket)
       })
       request.on('response', (response) => refusal(response).then(reject, reject))
-      request.end()
       return promise
     })
   }
 
-  /** Ends idle connections; those in use end with their calls. */
+  /**
+   * Asks for JSON that may be long in coming. dockerode's own calls never end when the connection breaks between
+   * the head and the body of an answer.
+   */
+  async ask<T>(doing: string, path: string, signal: AbortSignal | undefined): Promise<T> {
+    const use = async (_docker: DockerClient, abortSignal: AbortSignal) => {
+      const request = await this.#post(path, abortSignal, {})
+      const [response] = (await once(request, 'response', { signal: abortSignal })) as [http.IncomingMessage]
+      if (response.statusCode !== 200) throw await refusal(response)
+      return (await json(response)) as T
+    }
+    return this.call(doing, undefined, use, signal)
+  }
+
+  /** Begins a POST without a body, which would be taken for stdin. The signal ends it until it is answered. */
+  async #post(path: string, signal: AbortSignal, headers: http.OutgoingHttpHeaders): Promise<http.ClientRequest> {
+    const request = (this.#target.protocol === 'https:' ? https : http).request({
+      ...this.#target,
+      method: 'POST',
+      path: `/v${await this.#negotiate()}${path}`,
+      headers: { ...headers, 'content-length': 0 },
+      agent: false,
+    })
+    const giveUp = () => request.destroy(signal.reason)
+    signal.addEventListener('abort', giveUp)
+    for (const end of ['upgrade', 'close']) request.on(end, () => signal.removeEventListener('abort', giveUp))
+    if (signal.aborted) giveUp()
+    request.end()
+    return request
+  }
+
+  /** Ends the connections of calls under way. */
   close(): void {
     this.#agent.destroy()
   }
 
   #negotiate(): Promise<string> {
-    this.#negotiated ??= this.#askVersion()
+    this.#negotiated ??= this.#askVersion().catch((error) => {
+      this.#negotiated = undefined
+      throw error
+    })
     return this.#negotiated
   }
 
   async #askVersion(): Promise<string> {
     const modem = this.#docker.modem as { version?: string }
     delete modem.version
-    const said = await this.#docker.version({ abortSignal: AbortSignal.timeout(PING_LIMIT) })
+    const abortSignal = AbortSignal.timeout(PING_LIMIT)
+    const said = await unlessAborted(this.#docker.version({ abortSignal }), abortSignal)
     const version = chooseApiVersion(said.ApiVersion, said.MinAPIVersion)
     modem.version = `v${version}`
     return version
+  }
+}
+
+/** Some calls of dockerode forget the signal, and some never end once it is aborted: the limit holds for all. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(signal.reason)
+  signal.addEventListener('abort', abort)
+  if (signal.aborted) abort()
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 

@@ -67,10 +67,9 @@ export class DockerContainer implements Container {
   }
 
   async wait(signal?: AbortSignal): Promise<Exit> {
-    const { StatusCode } = await this.#connection.call(
+    const { StatusCode } = await this.#connection.ask<{ StatusCode: number }>(
       `wait for ${this.#name}`,
-      undefined,
-      (docker, abortSignal) => docker.getContainer(this.id).wait({ abortSignal }) as Promise<{ StatusCode: number }>,
+      `/containers/${this.id}/wait`,
       signal,
     )
     const { State } = await this.#inspect(false)

@@ -18,10 +18,9 @@ export function imageKey(lock: Digest, base: Digest, apt: string): string {
 }
 
 /**
- * What a delta may be made on: the newest image with the same lineage.
- * @param branch the branch, or a pull request's base
+ * What a delta may be made on: the newest image with the same lineage, of the same branch if there is one.
  * @param environment how the interpreter was named: the environment file's path
  */
-export function lineageKey(repository: string, branch: string, environment: string, base: Digest, apt: string): string {
-  return keyOf('lineage', LAYER_FORMAT, repository, branch, environment, base, apt)
+export function lineageKey(repository: string, environment: string, base: Digest, apt: string): string {
+  return keyOf('lineage', LAYER_FORMAT, repository, environment, base, apt)
 }

@@ -4,6 +4,7 @@ import { detect } from '../../common/detect.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { buildById, failBuild, finishBuild, saveEnvironment, startBuild } from '../database/builds.ts'
 import type { Database } from '../database/database.ts'
+import { branchOf } from '../database/deliveries.ts'
 import type { BuildRow } from '../database/schema.ts'
 import { loadSpec } from '../interpreter/formats.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
@@ -54,7 +55,9 @@ async function make(parts: BuildParts, build: BuildRow, context: JobContext): Pr
   const { signal } = context
   const code = await journal.stage('source', () => codeOf(parts, order, journal, signal))
   const spec = await specOf(parts.blobs, code, order, journal)
-  const imageOrder: ImageOrder = { domain: code.domain, repository: order.repository, branches: order.branches, spec }
+  const { repository } = order
+  const branch = await branchOf(parts.database.state, repository, order.code.commit)
+  const imageOrder: ImageOrder = { domain: code.domain, repository, branch, spec }
   const image = await parts.images.ensure(imageOrder, { journal, signal })
   journal.tell({ kind: 'cache', ...image.account })
   await finish(parts, build, order, code, image, context)

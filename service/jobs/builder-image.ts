@@ -43,7 +43,7 @@ async function make(parts: BuilderImageParts): Promise<string> {
   const order: ImageOrder = {
     domain: GLOBAL,
     repository: GLOBAL,
-    branches: ['builder'],
+    branch: 'builder',
     spec: { format: 'requirements.txt', path: 'requirements.txt', files: {} },
   }
   const key = keyOf('builder', BUILDER_REQUIREMENTS, base.digest)

@@ -39,8 +39,8 @@ export interface ImageOrder {
   domain: Domain
   /** The repository's id. */
   repository: string
-  /** Branches whose newest image a delta may build on; its own first, then for example the default branch. */
-  branches: string[]
+  /** Where the commit was pushed to: a delta builds on this branch's newest image, else on the repository's. */
+  branch: string | undefined
   spec: InterpreterSpec
   /** Files of artifacts that are on this machine already, by their names. */
   local?: MakeOrder['local']
@@ -199,7 +199,7 @@ export class ImagePipeline {
       digest: image.digest,
       layout,
       lock: lockBlob,
-      lineage: lineageOf(order, order.branches[0] ?? '', base.digest),
+      ...lineageOf(order, base.digest),
       user: probe.user,
       created: Date.now(),
     }
@@ -211,12 +211,9 @@ export class ImagePipeline {
   /** The newest image that this one may be a delta on. */
   async #parent(order: ImageOrder, { base }: Locked): Promise<{ layout: Layout; lock: Lock } | undefined> {
     const { database, blobs } = this.#parts
-    for (const branch of order.branches) {
-      const row = await latestImage(database.state, readable(order.domain), lineageOf(order, branch, base.digest))
-      const layout = row && (await this.#layout(row))
-      if (row && layout) return { layout, lock: await readJson<Lock>(blobs, row.lock) }
-    }
-    return undefined
+    const row = await latestImage(database.state, readable(order.domain), lineageOf(order, base.digest))
+    const layout = row && (await this.#layout(row))
+    return row && layout && { layout, lock: await readJson<Lock>(blobs, row.lock) }
   }
 
   /** An image's layout; undefined where its bytes are gone or of an older format, so that it is made again. */
@@ -254,8 +251,8 @@ function planRequest({ base, probe }: Locked, artifacts: PlannedArtifact[]): Pla
   return { base, skeleton: skeletonEntries(probe), artifacts }
 }
 
-function lineageOf({ repository, spec }: ImageOrder, branch: string, base: Digest): string {
-  return lineageKey(repository, branch, spec.path, base, '')
+function lineageOf({ repository, branch, spec }: ImageOrder, base: Digest): Pick<ImageRow, 'lineage' | 'branch'> {
+  return { lineage: lineageKey(repository, spec.path, base, ''), branch: branch ?? '' }
 }
 
 function makeAccount(row: ImageRow, { lock }: Locked, made: Made, before: Lock | undefined): CacheAccount {

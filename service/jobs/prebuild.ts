@@ -54,7 +54,6 @@ async function openBuilds({ database, events }: PrebuildParts, order: PrebuildOr
     const { build, how } = await orderBuild(database, code.domain, {
       repository: order.repository,
       name: order.name,
-      branches: [order.branch, order.defaultBranch],
       code: { deployment: 'git_repo', repository: order.name, commit: order.commit },
       interpreter,
     })

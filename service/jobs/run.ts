@@ -144,7 +144,7 @@ class Running {
   async #build(code: Code, signal: AbortSignal): Promise<BuildRow> {
     const { database } = this.#parts
     const { repository } = this.#row
-    const order = buildOrder({ repository, name: this.#request.repository, branches: [] }, this.#request)
+    const order = buildOrder({ repository, name: this.#request.repository }, this.#request)
     const { build, how } = await orderBuild(database, code.domain, order)
     if (how === 'known') return this.#account(build, hit(build))
     await this.#context.commit(({ db }) => updateRun(db, this.#row.id, { state: 'building', build: build.id }))

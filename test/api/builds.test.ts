@@ -36,7 +36,6 @@ test('a build is ordered once, whoever asks while it is under way', async (t) =>
   assert.deepEqual(BuildOrder.parse(JSON.parse(row.request)), {
     repository,
     name: 'octo/garden',
-    branches: [],
     code: { deployment: 'git_repo', repository: 'octo/garden', commit },
     interpreter: { interpreter: 'requirements.txt' },
   })
@@ -92,6 +91,7 @@ test('a finished build is given again, with its account and lock; a failed one i
       layout: image,
       lock: lock.digest,
       lineage: 'l',
+      branch: 'main',
       user: '0:0',
       created: 1,
     })

@@ -169,6 +169,7 @@ test('locks, fragments and images: nearest domain, the first one saved stays, th
     layout: digest('b'),
     lock: digest('c'),
     lineage: 'l',
+    branch: 'main',
     user: '0:0',
     created: 1,
   }
@@ -176,10 +177,14 @@ test('locks, fragments and images: nearest domain, the first one saved stays, th
   await write(({ db }) => saveImage(db, newer))
   await write(({ db }) => saveImage(db, image))
   assert.deepEqual(await findImage(state, ['rep'], '1'), image)
-  assert.deepEqual(await latestImage(state, ['rep/pull/1', 'rep'], 'l'), newer)
+  assert.deepEqual(await latestImage(state, ['rep/pull/1', 'rep'], { lineage: 'l', branch: 'main' }), newer)
+  const next = { ...image, key: '3', branch: 'next', created: 0 }
+  await write(({ db }) => saveImage(db, next))
+  assert.deepEqual(await latestImage(state, ['rep'], { lineage: 'l', branch: 'next' }), next)
+  assert.deepEqual(await latestImage(state, ['rep'], { lineage: 'l', branch: 'new' }), newer)
   const forks = { ...image, domain: 'rep/pull/1', created: 0 }
   await write(({ db }) => saveImage(db, forks))
-  assert.deepEqual(await latestImage(state, ['rep/pull/1', 'rep'], 'l'), forks)
+  assert.deepEqual(await latestImage(state, ['rep/pull/1', 'rep'], { lineage: 'l', branch: 'main' }), forks)
 })
 
 test('a token is good until it expires', async (t) => {

@@ -172,9 +172,9 @@ test('keys depend on all of their parts', () => {
     imageKey(digest('1'), digest('2'), ''),
     imageKey(digest('2'), digest('1'), ''),
     imageKey(digest('1'), digest('2'), 'apt'),
-    lineageKey('o/r', 'main', 'requirements.txt', digest('2'), ''),
-    lineageKey('o/r', 'main', 'other.txt', digest('2'), ''),
-    lineageKey('o/r', 'next', 'requirements.txt', digest('2'), ''),
+    lineageKey('o/r', 'requirements.txt', digest('2'), ''),
+    lineageKey('o/r', 'other.txt', digest('2'), ''),
+    lineageKey('o/s', 'requirements.txt', digest('2'), ''),
   ]
   equal(new Set(keys).size, keys.length)
   equal(imageKey(digest('1'), digest('2'), ''), keys[0])
