@@ -85,7 +85,7 @@ export class Installation {
     const [start, since] = [performance.now(), Date.now()]
     await sendPush(service, pushPayload({ name }, commit))
     const cache = await account.awaitBuild(commit.id)
-    if (this.#standbys !== 0 && !(await service.awaitStandby(since)))
+    if (this.#standbys !== 0 && !(await service.awaitStandby(cache.image, since)))
       throw new Error(`no standby became ready; see ${service.logFile}`)
     return { seconds: (performance.now() - start) / 1000, cache }
   }

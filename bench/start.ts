@@ -22,7 +22,7 @@ export async function start(bench: Bench): Promise<Row[]> {
   const [ours, peer]: [number[], number[]] = [[], []]
   let since = 0
   for (let round = 0; round < ROUNDS; round++) {
-    if (round > 0 && !(await service.awaitStandby(since))) throw new Error('no standby became ready')
+    if (round > 0 && !(await service.awaitStandby(cache.image, since))) throw new Error('no standby became ready')
     since = Date.now()
     ours.push(await firstByte(account, { repository: repository.name, commit: commit.id, args: COMMAND }))
     peer.push(await dockerRun(image))

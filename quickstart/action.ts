@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { parse } from 'yaml'
 import { COMMAND, type Commit, type Sample } from './sample.ts'
 import type { ServiceProcess } from './service.ts'
 
@@ -30,7 +32,7 @@ export async function runAction(
 ): Promise<ActionResult> {
   const temp = await mkdtemp(join(sample.host, 'runner-'))
   const files = await runnerFiles(temp, sample, commit)
-  const env = { ...machine(), ...github(temp, sample, commit), ...files, ...inputs(service) }
+  const env = { ...machine(), ...github(temp, sample, commit), ...files, ...(await inputs(service, sample)) }
   const begun = Date.now()
   const main = await runScript('main.cjs', env, sample.folder, echo)
   const seconds = (Date.now() - begun) / 1000
@@ -40,9 +42,20 @@ export async function runAction(
   return { exitCode: main || post, outputs: await readValues(files.GITHUB_OUTPUT), begun, seconds }
 }
 
-/** The inputs of the step, as `with:` gives them. */
-function inputs(service: ServiceProcess): Record<string, string> {
-  return { 'INPUT_SERVICE-URL': service.url, INPUT_TOKEN: service.token, INPUT_COMMAND: COMMAND }
+/** The inputs of the step: what `with:` gives, and the defaults of action.yml for the rest. */
+async function inputs(service: ServiceProcess, sample: Sample): Promise<Record<string, string>> {
+  const { inputs } = parse(await readFile(join(DIST, '../action.yml'), 'utf8')) as ActionFile
+  const given: Record<string, string> = { 'service-url': service.url, token: service.token, command: COMMAND }
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, { default: fallback = '' }]) => [
+      `INPUT_${name.toUpperCase()}`,
+      given[name] ?? fallback.replace(/^\$\{\{ github\.repository \}\}$/, sample.name),
+    ]),
+  )
+}
+
+interface ActionFile {
+  inputs: Record<string, { default?: string }>
 }
 
 /** What a runner tells a step about itself and the event (GitHub, "Variables"). */
@@ -98,12 +111,22 @@ async function runScript(
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: MINUTES * 60_000,
   })
-  child.stdout.pipe(echo, { end: false })
-  child.stderr.pipe(echo, { end: false })
+  for (const stream of [child.stdout, child.stderr])
+    createInterface(stream).on('line', (line) => {
+      const shown = asRunnerShows(line)
+      if (shown !== undefined) echo.write(`  | ${shown}\n`)
+    })
   return await new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code) => resolve(code ?? 1))
   })
+}
+
+/** A runner follows the commands that a step prints (`::add-mask::…`) instead of showing them; errors it shows. */
+function asRunnerShows(line: string): string | undefined {
+  const error = /^::(error|warning)(?: [^:]*)?::(.*)$/.exec(line)
+  if (error) return `${error[1]}: ${error[2]?.replaceAll('%0A', '\n  |   ').replaceAll('%25', '%')}`
+  return line.startsWith('::') ? undefined : line
 }
 
 /** Reads what a step wrote for its runner: `name=value` lines, and `name<<DELIMITER` blocks. */

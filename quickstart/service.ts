@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
+import Docker from 'dockerode'
 import { freePort } from '../machine/free-port.ts'
 import { endProcess } from '../machine/process.ts'
 
@@ -17,11 +18,12 @@ export interface ServiceProcess {
   /** What it prints. */
   logFile: string
   /**
-   * Waits until a container that was made after some time (milliseconds since 1970) waits for a run, as the service's
-   * own table of them says.
+   * Waits until a container of an image waits for a run, as the service's own table of them says.
+   * @param image digest of its manifest
+   * @param since milliseconds since 1970 before which it was not there yet
    * @returns false where none came within a minute: runs then start cold
    */
-  awaitStandby(since: number): Promise<boolean>
+  awaitStandby(image: string, since: number): Promise<boolean>
   stop(): Promise<void>
 }
 
@@ -58,7 +60,7 @@ export async function startService(folder: string, settings: Record<string, stri
   const stop = async () => {
     if (child.pid !== undefined && !ended()) await endProcess(child.pid, STOP_SECONDS * 1000)
   }
-  const awaitStandby = (since: number) => readyStandby(join(folder, 'data/state.db'), since)
+  const awaitStandby = (image: string, since: number) => readyStandby(join(folder, 'data/state.db'), image, since)
   const service = { url: `http://${host}`, host, token, webhookSecret, logFile, awaitStandby, stop }
   if (await ready(service.url, ended)) return service
   await stop()
@@ -75,13 +77,25 @@ async function ready(url: string, ended: () => boolean): Promise<boolean> {
   return false
 }
 
-async function readyStandby(file: string, since: number): Promise<boolean> {
+async function readyStandby(file: string, image: string, since: number): Promise<boolean> {
   using database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 })
-  const ready = database.prepare("select 1 from standbys where state = 'ready' and created >= ?")
+  const ready = database.prepare("select container from standbys where state = 'ready' and created >= ?")
+  const docker = new Docker({ timeout: 10_000 })
   const end = Date.now() + STANDBY_SECONDS * 1000
-  while (ready.get(since) === undefined) {
-    if (Date.now() > end) return false
+  while (Date.now() < end) {
+    for (const { container } of ready.all(since))
+      if (await isOf(docker.getContainer(String(container)), image)) return true
     await sleep(10)
   }
-  return true
+  return false
+}
+
+/** Whether a container is one of an image; one that is gone is of none. */
+async function isOf(container: Docker.Container, image: string): Promise<boolean> {
+  try {
+    return (await container.inspect()).Config.Image.endsWith(`@${image}`)
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return false
+    throw error
+  }
 }

@@ -24,7 +24,7 @@ export async function pushStep(
   const [start, since] = [performance.now(), Date.now()]
   await sendPush(service, pushPayload(sample, commit))
   const cache = await account.awaitBuild(commit.id)
-  await service.awaitStandby(since)
+  await service.awaitStandby(cache.image, since)
   return { name, seconds: (performance.now() - start) / 1000, ...reuse(cache) }
 }
 
