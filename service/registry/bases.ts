@@ -17,9 +17,12 @@ const MOST_CONFIG_BYTES = 8 * 1024 * 1024
 export class BaseNotFound extends Error {
   override name = 'BaseNotFound'
   readonly hint: string
+  /** Whether it may be had a little later: its registry is overloaded. */
+  readonly retryable: boolean
   constructor(message: string, hint: string, cause?: unknown) {
     super(message, { cause })
     this.hint = hint
+    this.retryable = cause instanceof RegistryFailed && (cause.status === 429 || cause.status >= 500)
   }
 }
 
@@ -45,13 +48,16 @@ export class Bases {
   async resolve(name: string, platform: string, signal: AbortSignal): Promise<BaseImage> {
     const { repository, reference } = parseBaseName(name, this.#host)
     const stored = await this.#embedded.get(repository, reference)
-    const manifest = stored ?? (await this.#copy(name, repository, reference, platform, signal))
-    return await this.#describe(name, repository, manifest, platform)
+    if (stored !== undefined) return await this.#describe(name, repository, stored, platform)
+    const manifest = await this.#fetchManifest(name, repository, reference, platform, signal)
+    await this.#copyBlobs(name, repository, manifest, signal)
+    const base = await this.#describe(name, repository, manifest, platform)
+    await this.#embedded.put(repository, manifest.bytes, manifest.mediaType, tagOf(reference))
+    return base
   }
 
-  async #copy(name: string, repository: string, reference: string, platform: string, signal: AbortSignal) {
-    const manifest = await this.#fetchManifest(name, repository, reference, platform, signal)
-    const { config, layers } = z.parse(ImageManifest, JSON.parse(manifest.bytes.toString()))
+  async #copyBlobs(name: string, repository: string, manifest: StoredManifest, signal: AbortSignal): Promise<void> {
+    const { config, layers } = this.#read(name, 'manifest', ImageManifest, manifest.bytes)
     const missing = [...new Map([config, ...layers].map((blob) => [blob.digest, blob])).values()]
     // Each copier takes what is next; one that fails stops the others.
     const failed = new AbortController()
@@ -70,14 +76,12 @@ export class Bases {
       signal.throwIfAborted()
       throw this.#notFound(name, `its layers can't be copied: ${(error as Error).message}`, error)
     }
-    await this.#embedded.put(repository, manifest.bytes, manifest.mediaType, tagOf(reference))
-    return manifest
   }
 
   async #fetchManifest(name: string, repository: string, reference: string, platform: string, signal: AbortSignal) {
     let manifest = await this.#ask(name, repository, reference, signal)
     if (INDEX_TYPES.includes(manifest.mediaType)) {
-      const { manifests } = z.parse(ImageIndex, JSON.parse(manifest.bytes.toString()))
+      const { manifests } = this.#read(name, 'index', ImageIndex, manifest.bytes)
       const fitting = manifests.find((entry) => platformOf(entry.platform) === platform)
       if (fitting === undefined) throw this.#notFound(name, `it is not made for ${platform}`)
       manifest = await this.#ask(name, repository, fitting.digest, signal)
@@ -100,10 +104,10 @@ export class Bases {
   }
 
   async #describe(name: string, repository: string, manifest: StoredManifest, platform: string): Promise<BaseImage> {
-    const { config, layers } = z.parse(ImageManifest, JSON.parse(manifest.bytes.toString()))
+    const { config, layers } = this.#read(name, 'manifest', ImageManifest, manifest.bytes)
     if (config.size > MOST_CONFIG_BYTES) throw this.#notFound(name, `its config has ${config.size} bytes`)
     const bytes = await buffer(await this.#blobs.open(config.digest))
-    const parsed = z.parse(ImageConfig, JSON.parse(bytes.toString()))
+    const parsed = this.#read(name, 'config', ImageConfig, bytes)
     if (platformOf(parsed) !== platform) throw this.#notFound(name, `it is for ${platformOf(parsed)}, not ${platform}`)
     const diffIds = parsed.rootfs.diff_ids
     if (diffIds.length !== layers.length) {
@@ -120,6 +124,15 @@ export class Bases {
       },
       platform,
       reference: this.#embedded.reference(repository, manifest.digest),
+    }
+  }
+
+  #read<T extends z.ZodMiniType>(name: string, what: string, schema: T, bytes: Buffer): z.infer<T> {
+    try {
+      return z.parse(schema, JSON.parse(bytes.toString()))
+    } catch (error) {
+      const why = error instanceof z.core.$ZodError ? z.prettifyError(error).replaceAll('\n', '') : String(error)
+      throw this.#notFound(name, `its ${what} can't be read: ${why}`, error)
     }
   }
 
