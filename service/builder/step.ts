@@ -203,7 +203,8 @@ function containerSpec(context: BuilderContext, spec: StepSpec, limits: BuilderL
       ...(caBundle === undefined
         ? {}
         : { SSL_CERT_FILE: CA_FILE, PIP_CERT: CA_FILE, REQUESTS_CA_BUNDLE: CA_FILE, CURL_CA_BUNDLE: CA_FILE }),
-      ...(indexUrl === undefined ? {} : { UV_DEFAULT_INDEX: indexUrl, PIP_INDEX_URL: indexUrl }),
+      // uv has it from its settings, where more can be said of it.
+      ...(indexUrl === undefined ? {} : { PIP_INDEX_URL: indexUrl }),
       ...spec.env,
     },
     ...(spec.user === undefined ? {} : { user: spec.user }),
