@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { claimFolder, FolderTaken } from '../../service/database/claim-folder.ts'
 import type { Database } from '../../service/database/database.ts'
+import { UnitTooLong } from '../../service/database/group-commit.ts'
 import { SchemaTooNew } from '../../service/database/migrations.ts'
 import { openSqlite } from '../../service/database/sqlite.ts'
 import { startChild } from '../support/child.ts'
@@ -101,6 +102,23 @@ test('a query that outlives its unit, a unit inside a unit and one after the end
   await insert(database, 'b')
   await database.close()
   await assert.rejects(insert(database, 'c'), /closed/)
+})
+
+test('a unit that waits for something outside is rolled back, and the others go on', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const database = await temporaryDatabase(t)
+  const begun = Promise.withResolvers<void>()
+  const stuck = database.write(async ({ db }) => {
+    await db.insertInto('probes').values({ base: 'sha256:a', probe: 'a' }).execute()
+    begun.resolve()
+    await new Promise(() => {})
+  })
+  const next = insert(database, 'b')
+  await begun.promise
+  t.mock.timers.tick(10_000)
+  await assert.rejects(stuck, UnitTooLong)
+  await next
+  assert.deepEqual(await probes(database), ['b'])
 })
 
 test('closing finishes what is queued', async (t) => {
