@@ -123,6 +123,8 @@ export class DockerConnection {
       headers: { ...headers, 'content-length': 0 },
       agent: false,
     })
+    // Whoever waits for the answer hears of it; when nobody does any more, it must not end the service.
+    request.on('error', () => {})
     const giveUp = () => request.destroy(signal.reason)
     signal.addEventListener('abort', giveUp)
     for (const end of ['upgrade', 'close']) request.on(end, () => signal.removeEventListener('abort', giveUp))
