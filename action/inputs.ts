@@ -1,22 +1,23 @@
 import { getInput, setSecret } from '@actions/core'
 import { RunRequest } from '../common/contract.ts'
+import { treePath } from '../common/tree-path.ts'
 import { bytes, environmentLines, InputFault, json, milliseconds, names, number, pythonVersion, url } from './parse.ts'
 
 /** Every input of action.yml, and how its text is read. */
 export const INPUTS = {
-  interpreter: text,
+  interpreter: treePath,
   'python-version': pythonVersion,
   'base-image': text,
   deployment: text,
   repository: text,
   ref: text,
-  'path-to-source': text,
+  'path-to-source': treePath,
   command: text,
   args: json,
   function: text,
   'function-args': json,
   env: environmentLines,
-  'working-directory': text,
+  'working-directory': treePath,
   cpus: number,
   memory: bytes,
   timeout: milliseconds,
@@ -91,7 +92,9 @@ export function readInputs(): Inputs {
 
 function readOne(name: Name, given: string, problems: string[]): Partial<Record<Name, unknown>> {
   try {
-    return { [name]: INPUTS[name](given) }
+    const value = INPUTS[name](given)
+    // The root of the repository needs no name.
+    return value === '' ? {} : { [name]: value }
   } catch (error) {
     if (!(error instanceof InputFault)) throw error
     problems.push(`${name}: ${error.message}`)

@@ -22,11 +22,11 @@ async function main(): Promise<void> {
     const inputs = readInputs()
     const job = await workflowRun(process.env)
     const service = await signIn(inputs, job)
-    const { run, cache } = await submit(inputs, job, service)
+    const run = await submit(inputs, job, service)
     const report = await watch(run, service)
     conclude(report, await service.run(run))
     saveState('ended', 'true')
-    await publish(report, inputs, cache)
+    await publish(report, inputs)
   } catch (error) {
     await fail(error)
   }
@@ -42,7 +42,7 @@ async function signIn({ serviceUrl, token, repository }: Inputs, job: WorkflowRu
   return service
 }
 
-async function submit(inputs: Inputs, job: WorkflowRun, service: Service): Promise<{ run: string; cache?: string }> {
+async function submit(inputs: Inputs, job: WorkflowRun, service: Service): Promise<string> {
   const checkout = new Checkout(job.workspace)
   const found = await findCommit(inputs, job, checkout)
   await log.line(`Runs ${inputs.repository} at ${found.commit} on ${inputs.serviceUrl.origin}`)
@@ -56,10 +56,12 @@ async function submit(inputs: Inputs, job: WorkflowRun, service: Service): Promi
       say: (line) => void log.line(line),
     },
   )
-  const { id, cache } = await service.submit({ ...inputs.request, ...code }, cancelled.signal)
+  cancelled.signal.throwIfAborted()
+  // Not cut off by a cancel: a run whose id is not known here could not be ended.
+  const { id } = await service.submit({ ...inputs.request, ...code })
   saveState('run-id', id)
   setOutput('run-id', id)
-  return { run: id, ...(cache && { cache }) }
+  return id
 }
 
 /** Follows the run to its end; a cancelled step ends the run and still follows what it says of that. */
@@ -73,8 +75,8 @@ async function watch(run: string, service: Service): Promise<Report> {
   return await show(follow(service.http, run, { onBreak }), run, log)
 }
 
-async function publish(report: Report, { request }: Inputs, verdict: string | undefined): Promise<void> {
-  for (const [name, value] of Object.entries(outputs(report, verdict))) setOutput(name, value)
+async function publish(report: Report, { request }: Inputs): Promise<void> {
+  for (const [name, value] of Object.entries(outputs(report))) setOutput(name, value)
   const what = request.command ?? request.function ?? request.args?.join(' ') ?? ''
   if (process.env.GITHUB_STEP_SUMMARY) await summary.addRaw(summaryOf(report, what)).write()
   const failed = failure(report)

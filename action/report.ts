@@ -1,10 +1,12 @@
-import type { CacheAccount, Event, Outcome, Run } from '../common/contract.ts'
+import type { CacheAccount, Event, Outcome, Run, Verdict } from '../common/contract.ts'
 
 type Stage = Extract<Event, { kind: 'stage' }>
 
 /** What a run's events said, for the outputs and the summary. */
 export interface Report {
   run: string
+  /** What was known of the image, as far as the service said so without an account. */
+  verdict?: Verdict
   cache?: CacheAccount
   stages: { of: string; stage: Stage }[]
   /** JSON text of what the function returned. */
@@ -29,6 +31,7 @@ export function note(report: Report, of: string, event: Event): void {
 
 /** Takes over how the run ended, in the service's own words. */
 export function conclude(report: Report, run: Run): void {
+  if (run.cache !== undefined) report.verdict = run.cache
   if (run.outcome !== undefined) report.outcome = run.outcome
   if (run['exit-code'] !== undefined) report.exitCode = run['exit-code']
   if (run.message !== undefined) report.message = run.message
@@ -41,8 +44,8 @@ export function conclude(report: Report, run: Run): void {
 const MAX_RESULT = 1_000_000
 
 /** Every output of action.yml; empty where there is nothing to say. */
-export function outputs(report: Report, verdict?: string): Record<OutputName, string> {
-  const { run, outcome, exitCode, result = '', cache, image, secondsToStart } = report
+export function outputs(report: Report): Record<OutputName, string> {
+  const { run, outcome, exitCode, result = '', cache, verdict, image, secondsToStart } = report
   return {
     'run-id': run,
     outcome: outcome ?? '',

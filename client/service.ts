@@ -42,8 +42,8 @@ export class Service {
   }
 
   /** Begins a run. Not repeated where it may have arrived: it would run twice. */
-  async submit(request: z.input<typeof RunRequest>, signal?: AbortSignal): Promise<RunCreated> {
-    return await this.http.call('/v1/runs', RunCreated, { method: 'POST', body: request, signal })
+  async submit(request: z.input<typeof RunRequest>): Promise<RunCreated> {
+    return await this.http.call('/v1/runs', RunCreated, { method: 'POST', body: request })
   }
 
   async run(id: string): Promise<Run> {

@@ -70,26 +70,3 @@ export class BundleTree implements TreeReader {
     return places
   }
 }
-
-/** A tree with further files beside its own; a file of the tree itself comes first. */
-export function withFiles(tree: TreeReader, files: Record<string, Digest>, blobs: Blobs): TreeReader {
-  const added = new Map(Object.entries(files))
-  return {
-    async paths() {
-      return [...new Set([...(await tree.paths()), ...added.keys()])].sort(byBytes)
-    },
-    async read(path) {
-      const own = await tree.read(path)
-      const digest = added.get(path)
-      if (own !== undefined || digest === undefined) return own
-      const size = await blobs.size(digest)
-      if (size !== undefined && size > MAX_FILE)
-        throw new FileTooLarge(`${path} has ${size} bytes; at most ${MAX_FILE} are read`)
-      return await buffer(await blobs.open(digest))
-    },
-  }
-}
-
-function byBytes(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b))
-}

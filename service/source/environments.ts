@@ -1,6 +1,7 @@
 import { canonicalRequest } from '../../common/canonical-request.ts'
 import { InterpreterRequest } from '../../common/contract.ts'
 import { detect, NotDetected } from '../../common/detect.ts'
+import { treePath } from '../../common/tree-path.ts'
 import type { TreeReader } from './bundle-tree.ts'
 import { filledIn } from './matrix.ts'
 import { type RunStep, runSteps, WorkflowUnreadable } from './workflow.ts'
@@ -74,7 +75,8 @@ function requestsOf({ inputs, matrix }: RunStep, note: Note): InterpreterRequest
     return []
   }
   return rows.flatMap((row) => {
-    const parsed = InterpreterRequest.safeParse(Object.fromEntries(given.map(([field], n) => [field, row[n]])))
+    const values = given.map(([field], n) => [field, field === 'interpreter' ? treePath(row[n] ?? '') : row[n]])
+    const parsed = InterpreterRequest.safeParse(Object.fromEntries(values))
     if (parsed.success) return [parsed.data]
     const [issue] = parsed.error.issues
     note(`${issue?.path.join('.')}: ${issue?.message}; not prebuilt`)

@@ -9,10 +9,7 @@ export class CodeNotProven extends Error {
   constructor(commit: string, repository: string, pullRequest: number | undefined) {
     const places = pullRequest === undefined ? 'a branch or tag' : `a branch, a tag or pull request ${pullRequest}`
     super(`commit: ${commit} is not in ${places} of ${repository}`)
-    this.hint =
-      pullRequest === undefined
-        ? `Push it to a branch of ${repository}, or name the pull request that it belongs to ("pull-request").`
-        : `Push it to a branch of ${repository}, or name the pull request that it does belong to ("pull-request").`
+    this.hint = `Push it to a branch of ${repository}, or name the pull request that it belongs to ("pull-request").`
   }
 }
 

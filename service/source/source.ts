@@ -85,15 +85,15 @@ export function createSource({ database, blobs, checkout, limits }: SourceParts)
 
   const prove = async (asked: CodeAsked, { signal, report }: CodeOptions): Promise<Domain> => {
     const unproven = unprovenDomain(asked)
-    const may = asked.bundle !== undefined || (await known(unproven, asked.commit)) !== undefined
+    const uploaded = asked.bundle !== undefined || (await known(unproven, asked.commit)) !== undefined
     try {
       const proven = await provenDomain(evidence, asked, signal)
       if (proven !== undefined) return proven
     } catch (error) {
-      if (!(error instanceof RemoteError) || !may) throw error
+      if (!(error instanceof RemoteError) || !uploaded) throw error
       report(`${error.message}; the uploaded code is used, as that of nobody but this commit`)
     }
-    if (may) return unproven
+    if (uploaded) return unproven
     throw new CodeNotProven(asked.commit, asked.repository.name, asked.pullRequest)
   }
 

@@ -75,10 +75,18 @@ const CACHE = {
 
 test('a run that goes well: log, outputs, summary, exit code 0', async (t) => {
   const { api, commit, start, submitted, end } = await setUp(t)
-  const step = await start({ function: 'pkg.mod:f', 'function-args': '{"n": 3}', env: 'A=1\nB=x=y', memory: '1GiB' })
+  const step = await start({
+    interpreter: './requirements.txt',
+    'working-directory': '.',
+    function: 'pkg.mod:f',
+    'function-args': '{"n": 3}',
+    env: 'A=1\nB=x=y',
+    memory: '1GiB',
+  })
   const run = await submitted()
   const request = JSON.parse(run.request)
   assert.equal(request.commit, commit)
+  assert.deepEqual([request.interpreter, request['working-directory']], ['requirements.txt', undefined])
   assert.deepEqual(request.env, { A: '1', B: 'x=y' })
   assert.deepEqual([request.memory, request.function, request['function-args']], [2 ** 30, 'pkg.mod:f', { n: 3 }])
   assert.ok(request.bundle, 'the service had nothing of the commit')

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { Checkouts } from '../../service/source/checkout.ts'
+import { type CheckoutOptions, Checkouts } from '../../service/source/checkout.ts'
 import { remoteUrl } from '../../service/source/remote.ts'
 import { serveGit } from '../support/git-http.ts'
 import { TestRepository, temporaryFolder } from '../support/repositories.ts'
@@ -15,7 +15,7 @@ async function setUp(t: TestContext) {
   const folder = await temporaryFolder(t)
   const origin = await TestRepository.make(join(folder, 'git', 'owner', 'name.git'))
   const host = await serveGit(t, join(folder, 'git'))
-  const checkouts = (options: { gitUrl?: URL; timeout?: number } = {}) =>
+  const checkouts = (options: Partial<CheckoutOptions> = {}) =>
     new Checkouts({ folder: join(folder, 'checkouts'), gitUrl: host.url, ...options })
   return { folder, origin, host, checkouts }
 }
@@ -26,7 +26,11 @@ test('exactly the commit is fetched, over HTTP and from a folder', async (t) => 
   const second = await origin.commit({ a: '2' }, { parents: [first], ref: 'refs/heads/main' })
   const bases = [undefined, pathToFileURL(join(folder, 'git'))]
   for (const [n, gitUrl] of bases.entries()) {
-    const there = await checkouts(gitUrl && { gitUrl }).commit({ ...REPOSITORY, id: `rep_${n}` }, second, signal)
+    const there = await checkouts({ caBundle: '/etc/hosts', ...(gitUrl && { gitUrl }) }).commit(
+      { ...REPOSITORY, id: `rep_${n}` },
+      second,
+      signal,
+    )
     const bare = new (class {
       has = (id: string) => origin.git([`--git-dir=${there}`, 'cat-file', '-e', id])
     })()

@@ -30,7 +30,7 @@ test('the steps of all workflows, each request once', async () => {
   const { requests, notes } = await asked({
     ...workflow(`
       - uses: Meadow/Run@v1
-        with: { command: pytest, Interpreter: requirements/dev.txt, python-version: '3.11' }
+        with: { command: pytest, Interpreter: ./requirements/dev.txt, python-version: '3.11' }
       - uses: meadow/run@0123456789012345678901234567890123456789
         with: { command: ls }
       - uses: other/run@v1

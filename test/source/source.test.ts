@@ -9,7 +9,6 @@ import { openFileBlobs } from '../../service/blobs/files.ts'
 import { recordPush } from '../../service/database/deliveries.ts'
 import { repositoryByName } from '../../service/database/repositories.ts'
 import { openSqlite } from '../../service/database/sqlite.ts'
-import { withFiles } from '../../service/source/bundle-tree.ts'
 import { type CodeAsked, createSource } from '../../service/source/source.ts'
 import { serveGit } from '../support/git-http.ts'
 import { TestRepository, temporaryFolder } from '../support/repositories.ts'
@@ -49,7 +48,7 @@ async function setUp(t: TestContext) {
 }
 
 test('a pushed commit is fetched once and can be looked into', async (t) => {
-  const { origin, host, id, codeAt, push, blobs } = await setUp(t)
+  const { origin, host, id, codeAt, push } = await setUp(t)
   const commit = await origin.commit(FILES)
   await push(commit)
   const code = await codeAt(commit)
@@ -57,12 +56,6 @@ test('a pushed commit is fetched once and can be looked into', async (t) => {
   assert.deepEqual(await code.tree.paths(), ['pkg/run', 'requirements.txt'])
   assert.equal((await code.tree.read('requirements.txt'))?.toString(), 'six\n')
   assert.equal(await code.tree.read('link'), undefined)
-  const { digest } = await blobs.put(Buffer.from('extra'))
-  const more = withFiles(code.tree, { 'z/extra.txt': digest, 'requirements.txt': digest }, blobs)
-  assert.deepEqual(await more.paths(), ['pkg/run', 'requirements.txt', 'z/extra.txt'])
-  assert.equal((await more.read('z/extra.txt'))?.toString(), 'extra')
-  assert.equal((await more.read('requirements.txt'))?.toString(), 'six\n')
-
   host.asked.length = 0
   assert.equal((await codeAt(commit)).bundle.digest, code.bundle.digest)
   assert.deepEqual(host.asked, [])
