@@ -5,6 +5,9 @@ import { isDigest } from '../blobs/blobs.ts'
 import type { EmbeddedRegistry } from '../registry/embedded.ts'
 import { toApiError } from './errors.ts'
 
+/** Who takes nothing of a blob for this long is let go. */
+const STUCK_MS = 300_000
+
 /** What a node shows to pull. */
 export interface Credential {
   username: string
@@ -82,6 +85,7 @@ async function sendBlob(images: EmbeddedRegistry, name: string, digest: string, 
   }
   sized(response, range === undefined ? blob.size : range.end - range.start)
   if (request.method === 'HEAD') return void response.end()
+  response.setTimeout(STUCK_MS, () => response.destroy())
   await pipeline(await blob.open(digest, range), response)
 }
 

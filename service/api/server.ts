@@ -77,7 +77,7 @@ function faces({ database, blobs, webhookSecret, tokens, maxUploadBytes, log }: 
   const router = Router()
   const caller = requireCaller(database, tokens)
   const json = [within(ANSWER_MS), ...jsonUpTo(JSON_BYTES)]
-  const raw = [within(ANSWER_MS), noLargerThan(WEBHOOK_BYTES), express.raw({ type: () => true, limit: WEBHOOK_BYTES })]
+  const raw = [within(ANSWER_MS), noLargerThan(WEBHOOK_BYTES), rawUpTo(WEBHOOK_BYTES)]
   router
     .route('/webhooks/github')
     .post(...raw, webhook(database, webhookSecret, log))
@@ -97,6 +97,11 @@ function faces({ database, blobs, webhookSecret, tokens, maxUploadBytes, log }: 
   router.use('/v1/builds', caller, ...json, builds(database, blobs, streams))
   router.use('/v1/bundles', caller, ...json, bundles(database, blobs))
   return router
+}
+
+/** What is signed is what was sent: nothing is unpacked. */
+function rawUpTo(bytes: number): RequestHandler {
+  return express.raw({ type: () => true, limit: bytes, inflate: false })
 }
 
 function jsonUpTo(bytes: number): RequestHandler[] {

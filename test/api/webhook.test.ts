@@ -169,6 +169,7 @@ test('refusals', async (t) => {
       "body: Expected ',' or '}' after property value in JSON at position 7 (line 1 column 8)",
       { body: '{"a":1 "b":2}', headers: signed('{"a":1 "b":2}', 'push', 'one') },
     ],
+    ['a packed body', 415, 'body: ', { body, headers: { ...right, 'content-encoding': 'gzip' } }],
     [
       'a push without its commit, signed',
       400,
