@@ -21,10 +21,11 @@ export function resolverFor(
   { base, probe }: { base: BaseImage; probe: Probe },
   options: ResolveOptions,
 ): Resolve {
-  const { pool } = parts
+  const { pool, context } = parts
   return async (request) => {
-    const about = { markers: probe.markers, tags: probe.tags, hashes: request.hashes ?? null }
-    if ('lock' in request) return await pool.ask({ ...about, lock: request.lock }, options)
+    const target = { markers: probe.markers, tags: probe.tags, hashes: request.hashes ?? null }
+    if ('lock' in request) return await pool.ask({ ...target, lock: request.lock }, options)
+    const about = { ...target, ...(context.indexUrl === undefined ? {} : { index: context.indexUrl }) }
     try {
       const uv = uvCompileArguments(probe, { ...request, builds: false })
       return await pool.ask({ ...about, files: request.files, arguments: uv }, options)

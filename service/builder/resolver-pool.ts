@@ -17,6 +17,8 @@ export type PoolRequest = {
   markers: Record<string, string>
   tags: string[]
   hashes: AllowedHashes | null
+  /** The index that was asked, which uv does not write into its locks. Not for locks that users bring. */
+  index?: string
 } & ({ files: EnvironmentFiles; arguments: string[] } | { lock: string })
 
 interface Answer {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import type { Builder } from '../../service/builder/builder.ts'
 import { LimitReached } from '../../service/builder/context.ts'
+import { Step } from '../../service/builder/step.ts'
 import { uvPlatform } from '../../service/builder/uv.ts'
 import type { BaseImage } from '../../service/image/base.ts'
 import type { Lock } from '../../service/interpreter/lock.ts'
@@ -44,6 +46,22 @@ async function refusal(asked: Promise<unknown>): Promise<ResolutionFailed> {
       return error
     },
   )
+}
+
+/** The index that pip asks by default. */
+async function defaultIndex(): Promise<string> {
+  const program = 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)'
+  const spec = {
+    name: 'asking pip',
+    image: base.reference,
+    command: ['python3', '-c', program],
+    network: 'none' as const,
+  }
+  await using step = await Step.open(parts.context, spec, STEP)
+  await step.start()
+  const said = await text(step.stdout)
+  await step.finish()
+  return said.trim()
 }
 
 const names = ({ artifacts }: Lock) => artifacts.map(({ name, version }) => `${name}==${version}`)
@@ -131,6 +149,19 @@ describe('requirements.txt', () => {
       [{ ...six, size: undefined }].map(({ size: _, ...rest }) => rest),
     )
     assert.deepEqual(lock.unpinned, [])
+  })
+
+  test('says which index offered a file, but not of what is named by its URL', async () => {
+    const six = (await resolve('six==1.16.0\n')).artifacts[0]
+    const index = await defaultIndex()
+    const builder = parts.another({ indexUrl: index })
+    for (const line of ['six==1.16.0\n', 'docopt==0.6.2\n']) {
+      const lock = await builder.resolve(base, specOf(line), probe, ask)
+      assert.equal(lock.artifacts[0]?.index, index)
+    }
+    const direct = await builder.resolve(base, specOf(`six @ ${six?.url}\n`), probe, ask)
+    assert.equal(direct.artifacts[0]?.index, undefined)
+    await builder.close()
   })
 
   test("the user's hashes choose the file", async () => {

@@ -4,6 +4,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends:
   {"files": {path: text}, "arguments": [of uv], "lock": text}  one of arguments (to make the lock) and lock
   "markers": {...}, "tags": [...]                               of the environment
   "hashes": {name: [sha256, ...]} or null                       what the user's own hashes allow
+  "index": url                                                  where files came from whose origin the lock leaves out
 -> {"text": pylock.toml, "artifacts": [...]}
 -> {"failed": "uv" | "lock" | "select" | "hash" | "kind", "message": ..., "package": name or null}
 """
@@ -17,7 +18,7 @@ import tomllib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from packaging.pylock import Package, Pylock, PylockSelectError, PylockValidationError
+from packaging.pylock import Package, PackageArchive, Pylock, PylockSelectError, PylockValidationError
 from packaging.tags import parse_tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
@@ -74,7 +75,7 @@ def replace(package, **changes):
     return Package(**{**{field: getattr(package, field) for field in fields}, **changes})
 
 
-def artifact(package, chosen, tags):
+def artifact(package, chosen, tags, index):
     """One row of the answer."""
     kind = type(chosen).__name__.removeprefix("Package").lower()
     if kind in ("vcs", "directory"):
@@ -98,8 +99,8 @@ def artifact(package, chosen, tags):
         version = version or str(wheel_version)
     row = {"name": package.name, "version": version or "0", "kind": kind, "url": chosen.url, "filename": filename,
            "sha256": chosen.hashes["sha256"].lower()}
-    if package.index:
-        row["index"] = package.index
+    if index and not isinstance(chosen, PackageArchive):
+        row["index"] = index
     return {**row, "size": chosen.size} if chosen.size is not None else row
 
 
@@ -114,7 +115,7 @@ def choose(lock, request):
     except PylockSelectError as error:
         raise Failed("select", str(error)) from error
     known = set(tags)
-    return sorted((artifact(package, one, known) for package, one in chosen), key=lambda row: row["name"])
+    return sorted((artifact(package, one, known, package.index or request.get("index")) for package, one in chosen), key=lambda row: row["name"])
 
 
 def serve():
