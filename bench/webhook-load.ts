@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import { Pool } from 'undici'
 import { sign } from '../quickstart/push.ts'
 import { quantile } from './rows.ts'
@@ -42,7 +43,7 @@ function pushBody(): string {
     before: '0'.repeat(40),
     after: commit,
     deleted: false,
-    repository: { id: 1, full_name: name, default_branch: 'main' },
+    repository: { id: crc32(name), full_name: name, default_branch: 'main' },
     head_commit: { id: commit, message: randomUUID() },
     commits: [] as unknown[],
   }

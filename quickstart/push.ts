@@ -1,4 +1,5 @@
 import { createHmac, randomUUID } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import type { Commit, Sample } from './sample.ts'
 
 /** The signature that GitHub sends with a delivery: HMAC-SHA256 of the body's bytes, under the webhook's secret. */
@@ -13,7 +14,8 @@ export function pushPayload(sample: Pick<Sample, 'name'>, commit: Commit): strin
     before: commit.before,
     after: commit.id,
     deleted: false,
-    repository: { id: 1, full_name: sample.name, default_branch: 'main' },
+    // GitHub's own number of the repository: any that is not another's.
+    repository: { id: crc32(sample.name), full_name: sample.name, default_branch: 'main' },
   })
 }
 
