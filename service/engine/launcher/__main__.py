@@ -57,7 +57,8 @@ class Launcher:
         self.terminated = False
         self.reason = None  # why the user's process was told to end
         self.preload_at = self.timeout_at = self.kill_at = self.drain_at = self.close_at = NEVER
-        self.started = self.ooms = 0
+        self.started = 0
+        self.ooms = oom_kills()
         self.result = self.error = None
         self.wakeup, wake = os.pipe()
         os.set_blocking(self.wakeup, False)
@@ -174,7 +175,6 @@ class Launcher:
         if self.state != "waiting":
             return complain(f"a task was refused: {self.state}")
         self.state = "running"
-        self.ooms = oom_kills()
         self.started = time.monotonic()
         if task.get("timeout") is not None:
             self.timeout_at = self.started + task["timeout"]
