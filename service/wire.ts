@@ -20,7 +20,7 @@ import { transcodePool } from './image/transcode-pool.ts'
 import { Admission } from './jobs/admission.ts'
 import { bringImageWith } from './jobs/bring-image.ts'
 import { buildHandler } from './jobs/build.ts'
-import { builderImage } from './jobs/builder-image.ts'
+import { BuilderImage } from './jobs/builder-image.ts'
 import { ImagePipeline } from './jobs/ensure-image.ts'
 import { lockWith } from './jobs/ensure-lock.ts'
 import { createEventWriter } from './jobs/event-writer.ts'
@@ -172,8 +172,8 @@ async function startWork(
     ...(ca.ca !== undefined && { caBundle: ca.ca }),
     ...(config.indexUrl && { indexUrl: config.indexUrl.href }),
   }
-  let image: () => Promise<string> = () => Promise.reject(new Error('the builder image is not known yet'))
-  const builder = createBuilder({ ...builderOptions, blobs, folder: work, image: () => image() })
+  // The builder is baked by the pipeline that needs it: each is asked for only once both are there.
+  const builder = createBuilder({ ...builderOptions, blobs, folder: work, image: () => builderImage.reference() })
   opened.defer(() => builder.close())
 
   const index = config.indexUrl?.href ?? DEFAULT_INDEX
@@ -184,13 +184,15 @@ async function startWork(
     folder: work,
     queue: new KeyedQueue(),
     layers: layerIndex(database),
+    seed: () => builderImage.seed(),
     lock: lockWith({ database, blobs, builder, fetcher, resolveBase, bases: config.bases, index }),
     isPublic: (artifact) => isPublicIndex && artifact.index?.replace(/\/$/, '') === index.replace(/\/$/, ''),
     isOperatorBase: (name) => isOperatorBase(config.bases, name),
   })
-  image = builderImage({
+  const builderImage: BuilderImage = new BuilderImage({
     ...{ database, blobs, builder, resolveBase, images },
-    bootstrap: (base, options) => bootstrapWheels(builderContext(builderOptions), base, join(work, 'builder'), options),
+    folder: join(config.data, 'builder'),
+    bootstrap: (...of) => bootstrapWheels(builderContext(builderOptions), ...of),
     base: config.builderBase,
     journal: new Journal(events, 'bld_builder'),
   })

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { Readable, type Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { tarArchive } from '../../common/tar.ts'
@@ -139,7 +138,7 @@ export class Step implements AsyncDisposable {
   /** Writes to stdin, no faster than it is read. False where it is read no more: how it ended is told by `finish`. */
   async write(bytes: string | Uint8Array): Promise<boolean> {
     if (this.stdin.destroyed) return false
-    if (!this.stdin.write(bytes)) await Promise.race([once(this.stdin, 'drain'), once(this.stdin, 'close')])
+    if (!this.stdin.write(bytes)) await this.#drained()
     return !this.stdin.destroyed
   }
 
@@ -165,6 +164,16 @@ export class Step implements AsyncDisposable {
     await this.#container
       .remove()
       .catch((error) => this.#report(`a container of ${this.#name} was left: ${error.message}`))
+  }
+
+  #drained(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const done = () => {
+      this.stdin.off('drain', done).off('close', done)
+      resolve()
+    }
+    this.stdin.on('drain', done).on('close', done)
+    return promise
   }
 
   async #readLog(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import { newId } from './ids.ts'
+import { prepared } from './prepared.ts'
 import type { RepositoryRow, StateDatabase } from './schema.ts'
 
 type Db = Kysely<StateDatabase>
@@ -36,12 +37,15 @@ export async function repositoryByGithub(db: Db, githubId: number, name: string,
 }
 
 /** GitHub's names are equal where they differ in case only. */
-async function holderOf(db: Db, name: string): Promise<RepositoryRow | undefined> {
-  return await db
+const byLowerName = prepared((db, { lower }: { lower: string }) =>
+  db
     .selectFrom('repositories')
     .selectAll()
-    .where((where) => where(where.fn<string>('lower', ['name']), '=', name.toLowerCase()))
-    .executeTakeFirst()
+    .where((where) => where(where.fn<string>('lower', ['name']), '=', lower)),
+)
+
+async function holderOf(db: Db, name: string): Promise<RepositoryRow | undefined> {
+  return (await byLowerName(db, { lower: name.toLowerCase() })).rows[0]
 }
 
 async function create(db: Db, row: Omit<RepositoryRow, 'id'>): Promise<RepositoryRow> {

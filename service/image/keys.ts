@@ -12,9 +12,10 @@ export function keyOf(...parts: unknown[]): string {
 /**
  * What an image is known by, inside a domain.
  * @param apt key of the apt layer above the base; empty where there is none
+ * @param seed hex sha256 of the pip that an environment without one is given
  */
-export function imageKey(lock: Digest, base: Digest, apt: string): string {
-  return keyOf('image', LAYER_FORMAT, lock, base, apt)
+export function imageKey(lock: Digest, base: Digest, apt: string, seed: string): string {
+  return keyOf('image', LAYER_FORMAT, lock, base, apt, seed)
 }
 
 /**

@@ -1,3 +1,5 @@
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type BootstrapWheel, BUILDER_REQUIREMENTS, bootstrapLock } from '../builder/bootstrap.ts'
 import type { StepOptions } from '../builder/builder.ts'
 import { findLock, saveLock } from '../database/known.ts'
@@ -6,59 +8,100 @@ import { keyOf } from '../image/keys.ts'
 import type { Lock } from '../interpreter/lock.ts'
 import { GLOBAL } from '../policy/domain.ts'
 import type { ImageOrder, ImagePipeline } from './ensure-image.ts'
-import { baseAndProbe, type LockParts } from './ensure-lock.ts'
+import { baseAndProbe, type Locked, type LockParts, type Seed } from './ensure-lock.ts'
 import type { Journal } from './journal.ts'
 import { readJson } from './make-fragments.ts'
 
 /** What making the builder image needs. */
 export interface BuilderImageParts extends Pick<LockParts, 'database' | 'blobs' | 'builder' | 'resolveBase'> {
   images: ImagePipeline
-  /** Fetches the builder's wheels into a folder of the node. */
-  bootstrap: (base: BaseImage, options: StepOptions) => Promise<BootstrapWheel[]>
+  /** Where the builder's wheels lie, by their names. */
+  folder: string
+  /** Fetches them. */
+  bootstrap: (base: BaseImage, folder: string, options: StepOptions) => Promise<BootstrapWheel[]>
   /** Name of its base: Python 3.11 or later with pip. */
   base: string
   journal: Journal
 }
 
-/**
- * Gives the reference of the builder image on this node. Made at the first call, like any environment, of wheels that
- * the base's own pip fetched once; a failure is not remembered.
- */
-export function builderImage(parts: BuilderImageParts): () => Promise<string> {
-  let made: Promise<string> | undefined
-  return () => {
-    made ??= make(parts).catch((error: unknown) => {
-      made = undefined
+/** The builder: an image, made at the first call like any environment of wheels that its base's own pip fetched once. */
+export class BuilderImage {
+  readonly #parts: BuilderImageParts
+  #wheels: Promise<Locked> | undefined
+  #reference: Promise<string> | undefined
+
+  constructor(parts: BuilderImageParts) {
+    this.#parts = parts
+  }
+
+  /** The image's reference on this node. A failure is not remembered. */
+  async reference(): Promise<string> {
+    this.#reference ??= this.#image().catch((error: unknown) => {
+      this.#reference = undefined
       throw error
     })
-    return made
+    return await this.#reference
+  }
+
+  /** The pip among its wheels. */
+  async seed(): Promise<Seed> {
+    const { lock } = await this.#locked()
+    const pip = lock.artifacts.find(({ name }) => name === 'pip')
+    if (pip?.sha256 === undefined) throw new Error('the builder has no pip')
+    return { artifact: { ...pip, sha256: pip.sha256 }, file: join(this.#parts.folder, pip.filename) }
+  }
+
+  async #image(): Promise<string> {
+    const { images, journal, folder } = this.#parts
+    const locked = await this.#locked()
+    const files = locked.lock.artifacts.map(({ filename, sha256 = '', size = 0 }) => {
+      return [filename, { file: join(folder, filename), sha256, size }] as const
+    })
+    const order: ImageOrder = {
+      domain: GLOBAL,
+      repository: GLOBAL,
+      branch: 'builder',
+      spec: { format: 'requirements.txt', path: 'requirements.txt', files: {} },
+      local: new Map(files),
+    }
+    // Everybody waits for it, so nobody's own end may end it; every step of it has a time limit.
+    const { signal } = new AbortController()
+    return (await images.fromLock(order, locked, { journal, signal })).reference
+  }
+
+  async #locked(): Promise<Locked> {
+    this.#wheels ??= this.#fetched().catch((error: unknown) => {
+      this.#wheels = undefined
+      throw error
+    })
+    return await this.#wheels
+  }
+
+  /** The lock of its wheels, and the wheels in their folder. */
+  async #fetched(): Promise<Locked> {
+    const { database, blobs, journal, folder } = this.#parts
+    const { signal } = new AbortController()
+    const { base, probe } = await baseAndProbe(this.#parts, this.#parts.base, journal, signal)
+    const key = keyOf('builder', BUILDER_REQUIREMENTS, base.digest)
+    const known = await findLock(database.state, [GLOBAL], key)
+    if (known !== undefined && (await blobs.size(known.lock)) !== undefined) {
+      const lock = await readJson<Lock>(blobs, known.lock)
+      if (await allThere(folder, lock)) return { lock, base, probe }
+    }
+    journal.note("fetching the builder's own packages: this happens once")
+    const report = (line: string) => journal.note(line)
+    const lock = bootstrapLock(await this.#parts.bootstrap(base, folder, { signal, report }))
+    const { digest } = await blobs.put(Buffer.from(JSON.stringify(lock)))
+    await database.write(({ db }) => saveLock(db, { domain: GLOBAL, key, lock: digest, created: Date.now() }))
+    return { lock, base, probe }
   }
 }
 
-async function make(parts: BuilderImageParts): Promise<string> {
-  const { database, blobs, images, journal } = parts
-  // Everybody waits for it, so nobody's own end may end it; every step of it has a time limit.
-  const { signal } = new AbortController()
-  const { base, probe } = await baseAndProbe(parts, parts.base, journal, signal)
-  const order: ImageOrder = {
-    domain: GLOBAL,
-    repository: GLOBAL,
-    branch: 'builder',
-    spec: { format: 'requirements.txt', path: 'requirements.txt', files: {} },
+async function allThere(folder: string, lock: Lock): Promise<boolean> {
+  try {
+    await Promise.all(lock.artifacts.map(({ filename }) => access(join(folder, filename))))
+    return true
+  } catch {
+    return false
   }
-  const key = keyOf('builder', BUILDER_REQUIREMENTS, base.digest)
-  const known = await findLock(database.state, [GLOBAL], key)
-  if (known !== undefined && (await blobs.size(known.lock)) !== undefined) {
-    const lock = await readJson<Lock>(blobs, known.lock)
-    const image = await images.known(order, { lock, base, probe }, { journal, signal })
-    if (image !== undefined) return image.reference
-  }
-  journal.note('making the builder image: this happens once')
-  const wheels = await parts.bootstrap(base, { signal, report: (line) => journal.note(line) })
-  const lock = bootstrapLock(wheels)
-  const local = new Map(wheels.map((wheel) => [wheel.filename, wheel]))
-  const { reference } = await images.fromLock({ ...order, local }, { lock, base, probe }, { journal, signal })
-  const { digest } = await blobs.put(Buffer.from(JSON.stringify(lock)))
-  await database.write(({ db }) => saveLock(db, { domain: GLOBAL, key, lock: digest, created: Date.now() }))
-  return reference
 }

@@ -11,13 +11,13 @@ import type { LayerIndex } from '../image/layers.ts'
 import { type Layout, LayoutUnreadable, layoutFromJson, layoutToJson } from '../image/layout.ts'
 import { type PlanRequest, planDelta, planFresh } from '../image/plan.ts'
 import { skeletonEntries } from '../image/skeleton.ts'
-import type { Lock } from '../interpreter/lock.ts'
+import type { Artifact, Lock } from '../interpreter/lock.ts'
 import { lockDiff } from '../interpreter/lock-diff.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
 import { type Domain, readable } from '../policy/domain.ts'
 import type { EmbeddedRegistry } from '../registry/embedded.ts'
 import type { BringImage } from './bring-image.ts'
-import type { EnsureLock, Locked } from './ensure-lock.ts'
+import type { EnsureLock, Locked, Seed } from './ensure-lock.ts'
 import type { Journal } from './journal.ts'
 import { type Made, type MakeOrder, type MakeParts, makeFragments, readJson } from './make-fragments.ts'
 
@@ -27,10 +27,12 @@ export interface ImageParts extends MakeParts {
   layers: LayerIndex
   registry: EmbeddedRegistry
   bring: BringImage
+  /** The pip of environments that have none. */
+  seed: () => Promise<Seed>
   /** Whether the engine reads zstd layers. */
   zstd: boolean
   /** Hosts whose index serves everybody without credentials, with the hosts of their files. */
-  isPublic: (artifact: Lock['artifacts'][number]) => boolean
+  isPublic: (artifact: Artifact) => boolean
   isOperatorBase: (name: string) => boolean
 }
 
@@ -73,32 +75,33 @@ export class ImagePipeline {
   /** Gives the image of a spec: known, or made of what is known and what is not. */
   async ensure(order: ImageOrder, context: Context): Promise<EnsuredImage> {
     const locked = await this.#parts.lock(order, context)
-    return await this.fromLock(order, locked, context)
+    return await this.fromLock(order, await this.#seeded(locked), context)
   }
 
   /** The steps behind the lock. One build an image at a time: who comes second finds it made. */
   async fromLock(order: ImageOrder, locked: Locked, context: Context): Promise<EnsuredImage> {
-    const { queue } = this.#parts
-    const key = imageKey(locked.lock.digest, locked.base.digest, '')
+    const { queue, database } = this.#parts
+    const key = keyOfImage(locked)
     return await queue.run(`image ${order.domain} ${key}`, async (waited) => {
-      return (await this.known(order, locked, context, waited)) ?? (await this.#make(order, locked, key, context))
+      const row = await findImage(database.state, readable(order.domain), key)
+      const image = row && (await this.#known(row, locked, waited, context))
+      return image ?? (await this.#make(order, locked, key, context))
     })
-  }
-
-  /** The image of a lock, if it was made before. */
-  async known(order: ImageOrder, locked: Locked, context: Context, waited = false): Promise<EnsuredImage | undefined> {
-    const key = imageKey(locked.lock.digest, locked.base.digest, '')
-    const row = await findImage(this.#parts.database.state, readable(order.domain), key)
-    return row && (await this.#known(row, locked, waited, context))
   }
 
   /** Lays a worn image out afresh and brings it, so that the next delta builds on few layers. */
   async renew(order: ImageOrder, locked: Locked, { journal, signal }: Context): Promise<void> {
     const made = await this.#fragments(order, locked, { journal, signal })
-    const key = imageKey(locked.lock.digest, locked.base.digest, '')
+    const key = keyOfImage(locked)
     const assembled = await this.#assemble(locked, planFresh(planRequest(locked, made.artifacts)), signal)
     const row = await this.#save(order, locked, key, assembled)
     await this.#pull(row, { journal, signal })
+  }
+
+  /** pip is part of an environment, as `venv` has it: where the lock has none, it is the builder's. */
+  async #seeded(locked: Locked): Promise<Locked> {
+    if (locked.lock.artifacts.some(({ name }) => name === 'pip')) return locked
+    return { ...locked, seed: await this.#parts.seed() }
   }
 
   async #known(row: ImageRow, locked: Locked, waited: boolean, context: Context): Promise<EnsuredImage | undefined> {
@@ -141,18 +144,20 @@ export class ImagePipeline {
   }
 
   /** Fetch, transcode, build and compile what is not known. */
-  async #fragments(order: ImageOrder, { lock, base, probe }: Locked, { journal, signal }: Context): Promise<Made> {
+  async #fragments(order: ImageOrder, locked: Locked, { journal, signal }: Context): Promise<Made> {
     const { isPublic, isOperatorBase } = this.#parts
-    const total = lock.artifacts.length
+    const { base, probe } = locked
+    const artifacts = installed(locked)
+    const total = artifacts.length
     return await journal.stage(
       'packages',
       () =>
         makeFragments(this.#parts, {
-          artifacts: lock.artifacts,
+          artifacts,
           base,
           probe,
           domain: order.domain,
-          ...(order.local && { local: order.local }),
+          local: locked.seed ? withSeed(order.local, locked.seed) : order.local,
           isPublic,
           operatorBase: isOperatorBase(base.name),
           signal,
@@ -247,6 +252,20 @@ export function imageRepository(domain: Domain): string {
   return `meadow/${domain}`
 }
 
+/** What goes into the image: the lock's packages, and pip. */
+function installed({ lock, seed }: Locked): Artifact[] {
+  return seed ? [...lock.artifacts, seed.artifact] : lock.artifacts
+}
+
+function withSeed(local: MakeOrder['local'], { artifact, file }: Seed): MakeOrder['local'] {
+  const { filename, sha256, size = 0 } = artifact
+  return new Map([...(local ?? []), [filename, { file, sha256, size }]])
+}
+
+function keyOfImage({ lock, base, seed }: Locked): string {
+  return imageKey(lock.digest, base.digest, '', seed?.artifact.sha256 ?? '')
+}
+
 function planRequest({ base, probe }: Locked, artifacts: PlannedArtifact[]): PlanRequest {
   return { base, skeleton: skeletonEntries(probe), artifacts }
 }
@@ -255,8 +274,9 @@ function lineageOf({ repository, branch, spec }: ImageOrder, base: Digest): Pick
   return { lineage: lineageKey(repository, spec.path, base, ''), branch: branch ?? '' }
 }
 
-function makeAccount(row: ImageRow, { lock }: Locked, made: Made, before: Lock | undefined): CacheAccount {
-  const total = lock.artifacts.length
+function makeAccount(row: ImageRow, locked: Locked, made: Made, before: Lock | undefined): CacheAccount {
+  const { lock } = locked
+  const total = installed(locked).length
   const verdict: Verdict = made.fresh.size === total && total > 0 ? 'miss' : 'partial'
   const { packages, sentence } = lockDiff(before, lock)
   return {

@@ -14,11 +14,20 @@ import { type Domain, readable } from '../policy/domain.ts'
 import type { Journal } from './journal.ts'
 import { downloadOf, readJson } from './make-fragments.ts'
 
+/** The pip that environments without one are given. */
+export interface Seed {
+  artifact: Artifact & { sha256: string }
+  /** Its wheel on this machine. */
+  file: string
+}
+
 /** A lock with the base that it was made for. */
 export interface Locked {
   lock: Lock
   base: BaseImage
   probe: Probe
+  /** The pip that the environment is given, where the lock has none. */
+  seed?: Seed
 }
 
 /** Gives the lock of a spec. */

@@ -38,8 +38,8 @@ export interface MakeOrder {
   base: BaseImage
   probe: Probe
   domain: Domain
-  /** Files of artifacts that are on this machine already, by their names. */
-  local?: ReadonlyMap<string, { file: string; size: number; sha256: string }>
+  /** Wheels that are on this machine already, by their names: the service's own, from its committed list. */
+  local: ReadonlyMap<string, { file: string; size: number; sha256: string }> | undefined
   /** Whether files of this artifact may serve everybody: it came without credentials from a public index. */
   isPublic: (artifact: Artifact) => boolean
   /** Whether an operator vouches for the base, so that its byte code may serve everybody. */
@@ -92,7 +92,7 @@ export async function makeFragments(parts: MakeParts, order: MakeOrder): Promise
 /** An artifact's files, known or made. */
 async function filesOf(parts: MakeParts, order: MakeOrder, artifact: Artifact, made: Made): Promise<StoredFragment> {
   const key = identityOf(artifact, order)
-  const home = order.isPublic(artifact) && artifact.kind === 'wheel' ? GLOBAL : order.domain
+  const home = isGlobal(artifact, order) ? GLOBAL : order.domain
   return await parts.queue.run(key, async () => {
     const known = await find(parts, order.domain, key)
     if (known !== undefined) {
@@ -175,13 +175,13 @@ class Compiler {
   }
 
   async #compile(): Promise<void> {
-    const { base, domain, operatorBase, isPublic, report } = this.#order
+    const { base, domain, operatorBase, report } = this.#order
     for await (const { key, files, skipped } of this.#parts.builder.compile(base, this.#requests, this.#order)) {
       const artifact = this.#wanted.get(key)
       if (artifact === undefined) throw new Error(`byte code came for ${key}, which nobody asked for`)
       if (skipped.length > 0)
         report(`${artifact.name}: ${skipped.length} files are no Python of this version: ${skipped[0]}`)
-      const global = operatorBase && artifact.kind === 'wheel' && isPublic(artifact)
+      const global = operatorBase && isGlobal(artifact, this.#order)
       const fragment = await bytecodeFragment(files, this.#parts.blobs)
       this.#results.set(artifact.name, await store(this.#parts, global ? GLOBAL : domain, key, fragment))
     }
@@ -192,6 +192,11 @@ class Compiler {
 export function downloadOf({ name, url, sha256, size }: Artifact): Download {
   if (url === undefined) throw new Error(`${name}: it has no URL, and files of the repository are not supported`)
   return { name, url, ...(sha256 !== undefined && { sha256 }), ...(size !== undefined && { size }) }
+}
+
+/** Whether an artifact's files may serve everybody. What is built from source may differ from machine to machine. */
+function isGlobal(artifact: Artifact, { local, isPublic }: MakeOrder): boolean {
+  return artifact.kind === 'wheel' && (local?.has(artifact.filename) || isPublic(artifact))
 }
 
 /** What an artifact's files are known by. What is built from source depends on the base that builds it. */

@@ -12,6 +12,7 @@ source's hash and is never checked against it (PEP 552, unchecked), so that time
 
 import fcntl
 import gc
+import gzip
 import importlib.util
 import io
 import json
@@ -32,7 +33,8 @@ def byte_code(path, source):
 
 def compile_artifact(key, archive):
     """The header of one artifact's answer, and its bytes."""
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+    # Inflated beforehand: tarfile goes back a byte now and then, and gzip files go back by beginning anew.
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(archive)), mode="r:") as tar:
         sources = sorted((member.name, tar.extractfile(member).read()) for member in tar)
     compiled = []
     skipped = []
