@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import { newId } from './ids.ts'
+import { prepared } from './prepared.ts'
 import type { JobKind, JobRow, StateDatabase } from './schema.ts'
 
 type Db = Kysely<StateDatabase>
@@ -33,54 +34,58 @@ export interface NewJob {
   now: number
 }
 
-/**
- * Queues a job, or finds the one of its kind and key that is queued or running. In a unit, which should then
- * `notify('jobs')`.
- */
-export async function enqueue(db: Db, job: NewJob): Promise<{ id: string; created: boolean }> {
-  if (job.supersedes !== undefined) await supersede(db, job.kind, job.supersedes, job.key, job.now)
-  const created = await db
+type QueuedJob = Pick<JobRow, 'id' | 'kind' | 'key' | 'supersedes' | 'payload' | 'run_after' | 'created'>
+
+/** Newest wins: what was queued for the group before is not worth doing any more. What runs goes on. */
+const supersede = prepared(
+  (db, { kind, group, key, now }: { kind: JobKind; group: string; key: string; now: number }) =>
+    db
+      .updateTable('jobs')
+      .set({ state: 'superseded', finished: now })
+      .where('kind', '=', kind)
+      .where('supersedes', '=', group)
+      .where(QUEUED)
+      .where('key', '!=', key),
+)
+
+const insertUnlessActive = prepared((db, { id, kind, key, supersedes, payload, run_after, created }: QueuedJob) =>
+  db
     .insertInto('jobs')
     .values({
-      id: newId('job'),
-      kind: job.kind,
-      key: job.key,
-      supersedes: job.supersedes ?? null,
-      payload: job.payload,
+      ...{ id, kind, key, supersedes, payload, run_after, created },
       state: 'queued',
-      run_after: job.runAfter ?? job.now,
       lease_owner: null,
       lease_until: null,
       fence: 0,
       attempts: 0,
       error: null,
-      created: job.now,
       finished: null,
     })
-    .onConflict((conflict) => conflict.doNothing())
-    .returning('id')
-    .executeTakeFirst()
-  if (created !== undefined) return { id: created.id, created: true }
-  const active = await db
-    .selectFrom('jobs')
-    .select('id')
-    .where('kind', '=', job.kind)
-    .where('key', '=', job.key)
-    .where(ACTIVE)
-    .executeTakeFirstOrThrow()
-  return { id: active.id, created: false }
-}
+    .onConflict((conflict) => conflict.doNothing()),
+)
 
-/** Newest wins: what was queued for the group before is not worth doing any more. What runs goes on. */
-async function supersede(db: Db, kind: JobKind, group: string, key: string, now: number): Promise<void> {
-  await db
-    .updateTable('jobs')
-    .set({ state: 'superseded', finished: now })
-    .where('kind', '=', kind)
-    .where('supersedes', '=', group)
-    .where(QUEUED)
-    .where('key', '!=', key)
-    .execute()
+const activeJob = prepared((db, { kind, key }: { kind: JobKind; key: string }) =>
+  db.selectFrom('jobs').select('id').where('kind', '=', kind).where('key', '=', key).where(ACTIVE),
+)
+
+/**
+ * Queues a job, or finds the one of its kind and key that is queued or running. In a unit, which should then
+ * `notify('jobs')`.
+ */
+export async function enqueue(db: Db, job: NewJob): Promise<{ id: string; created: boolean }> {
+  const { kind, key, payload, now } = job
+  if (job.supersedes !== undefined) await supersede(db, { kind, group: job.supersedes, key, now })
+  const id = newId('job')
+  const { numAffectedRows } = await insertUnlessActive(db, {
+    ...{ id, kind, key, payload },
+    supersedes: job.supersedes ?? null,
+    run_after: job.runAfter ?? now,
+    created: now,
+  })
+  if (numAffectedRows === 1n) return { id, created: true }
+  const active = (await activeJob(db, { kind, key })).rows[0]
+  if (active === undefined) throw new Error(`job ${kind} ${key} was neither queued nor found`)
+  return { id: active.id, created: false }
 }
 
 /** A job by its id. */
