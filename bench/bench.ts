@@ -48,6 +48,7 @@ export class Bench {
     const repository = await this.installation.repository('bench/first')
     this.say('Ours: the large environment, nothing known …')
     const pushed = await this.installation.push(service, repository, await repository.commit(requirements()))
+    this.say(`  ${pushed.seconds.toFixed(1)} s (${pushed.stages})`)
     return { repository, pushed }
   }
 

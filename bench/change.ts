@@ -10,7 +10,7 @@ export async function change(bench: Bench): Promise<Row[]> {
   const seconds: number[] = []
   for (const version of SMALL_VERSIONS.slice(1)) {
     const pushed = await installation.push(service, repository, await repository.commit(requirements(version)))
-    say(`Ours: requests ${version}: ${pushed.seconds.toFixed(2)} s, ${pushed.cache.reason}`)
+    say(`Ours: requests ${version}: ${pushed.seconds.toFixed(2)} s (${pushed.stages})`)
     seconds.push(pushed.seconds)
   }
   const peer = await bench.peerChange()

@@ -21,6 +21,8 @@ export interface Pushed {
   /** From sending the push until its image is on the node, and a standby is ready where they are kept. */
   seconds: number
   cache: CacheAccount
+  /** The build's stages and the seconds of each, for the reader: `resolve 0.7, packages 3.1`. */
+  stages: string
 }
 
 /** The real service as an operator runs it, in a process of its own, with a folder for the whole bench. */
@@ -84,10 +86,11 @@ export class Installation {
     const account = await Account.open(service, name)
     const [start, since] = [performance.now(), Date.now()]
     await sendPush(service, pushPayload({ name }, commit))
-    const cache = await account.awaitBuild(commit.id)
+    const { id, cache } = await account.awaitBuild(commit.id)
     if (this.#standbys !== 0 && !(await service.awaitStandby(cache.image, since)))
       throw new Error(`no standby became ready; see ${service.logFile}`)
-    return { seconds: (performance.now() - start) / 1000, cache }
+    const seconds = (performance.now() - start) / 1000
+    return { seconds, cache, stages: await stagesOf(account, id) }
   }
 
   /** Takes from the engine all images that came from the service, but not the layers of the base image. */
@@ -107,4 +110,11 @@ export class Installation {
       onLine: say,
     })
   }
+}
+
+async function stagesOf(account: Account, build: string): Promise<string> {
+  const stages: string[] = []
+  for await (const { of, event } of account.events(build))
+    if (event.kind === 'stage' && of === build) stages.push(`${event.name} ${event.seconds.toFixed(2)}`)
+  return stages.join(', ')
 }

@@ -11,6 +11,7 @@ export async function known(bench: Bench): Promise<Row[]> {
   const repository = await installation.repository('bench/second')
   say('Ours: the same for another repository …')
   const pushed = await installation.push(service, repository, await repository.commit(requirements()))
+  say(`  ${pushed.seconds.toFixed(1)} s (${pushed.stages})`)
   const peer = await bench.peerBake()
   return [row('known', 'push to pulled', 's', pushed.seconds, peer.total)]
 }

@@ -39,14 +39,14 @@ export class Account {
    * Waits for the build that a push began; asking for a build that is under way joins it.
    * @throws {Error} with what the build failed of
    */
-  async awaitBuild(commit: string): Promise<CacheAccount> {
+  async awaitBuild(commit: string): Promise<{ id: string; cache: CacheAccount }> {
     const body = JSON.stringify({ repository: this.#repository, commit })
     const { id } = (await (await this.#ask('/v1/builds', { method: 'POST', body })).json()) as { id: string }
     const end = Date.now() + BUILD_MINUTES * 60_000
     while (Date.now() < end) {
       const build = Build.parse(await (await this.#ask(`/v1/builds/${id}`)).json())
       if (build.state === 'failed') throw new Error(`The build failed: ${build.message}\n${build.hint}`)
-      if (build.state === 'finished' && build.cache) return build.cache
+      if (build.state === 'finished' && build.cache) return { id, cache: build.cache }
       await sleep(50)
     }
     throw new Error(`The build ${id} takes longer than ${BUILD_MINUTES} minutes`)
@@ -61,9 +61,12 @@ export class Account {
     return RunCreated.parse(await answer.json()).id
   }
 
-  /** The events of a run from the first to the last, as they come; `of` says which are the build's that it waits for. */
+  /**
+   * The events of a run or build from the first to the last, as they come. A run's stream has those of the build that
+   * it waits for too; `of` says whose each is.
+   */
   async *events(id: string): AsyncGenerator<{ of: string; event: Event }> {
-    const answer = await this.#ask(`/v1/runs/${id}/events`)
+    const answer = await this.#ask(`/v1/${id.startsWith('bld_') ? 'builds' : 'runs'}/${id}/events`)
     if (!answer.body) throw new Error('An event stream has no body')
     for await (const text of createInterface(Readable.fromWeb(answer.body as never))) {
       const line = StreamLine.parse(JSON.parse(text))

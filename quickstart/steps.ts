@@ -23,7 +23,7 @@ export async function pushStep(
 ): Promise<Step> {
   const [start, since] = [performance.now(), Date.now()]
   await sendPush(service, pushPayload(sample, commit))
-  const cache = await account.awaitBuild(commit.id)
+  const { cache } = await account.awaitBuild(commit.id)
   await service.awaitStandby(cache.image, since)
   return { name, seconds: (performance.now() - start) / 1000, ...reuse(cache) }
 }
