@@ -13,7 +13,7 @@ export const CommitId = z.string().check(z.regex(/^[0-9a-f]{40}$/, 'must be 40 l
 /** `owner/name`, as GitHub allows it. */
 export const RepositoryName = z
   .string()
-  .check(z.regex(/^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/, 'must be owner/name'))
+  .check(z.regex(/^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,38})\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/, 'must be owner/name'))
 
 /** A path inside a tree: relative, no `..`, no empty part. */
 export const TreePath = z

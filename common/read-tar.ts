@@ -1,15 +1,5 @@
 import { TAR_BLOCK, type TarEntry, tarChecksum, tarPadding } from './tar.ts'
-
-/** A tar that is damaged, or holds what we don't take from anyone. */
-export class TarRefused extends Error {
-  override name = 'TarRefused'
-  /** The entry at fault, where one is known. */
-  readonly path: string | undefined
-  constructor(path: string | undefined, reason: string) {
-    super(path === undefined ? `tar refused: ${reason}` : `tar refused: ${JSON.stringify(path)} ${reason}`)
-    this.path = path
-  }
-}
+import { decimal, octal, paxRecords, TarRefused, text } from './tar-fields.ts'
 
 /** An entry and its bytes. What is not read of them by the time the next entry is asked for is skipped. */
 export interface TarItem {
@@ -157,29 +147,6 @@ function typeOf(flag: string, path: string): TarEntry['type'] {
   throw new TarRefused(path, REFUSED_FLAGS[flag] ?? `has the unknown type ${JSON.stringify(flag)}`)
 }
 
-/** `length key=value\n`, again and again, to the last byte. */
-function paxRecords(bytes: Buffer): Map<string, string> {
-  const records = new Map<string, string>()
-  for (let at = 0; at < bytes.length; ) {
-    const blank = bytes.indexOf(0x20, at)
-    const digits = blank < 0 ? '' : bytes.toString('latin1', at, blank)
-    const end = at + Number(digits)
-    if (!/^[1-9]\d{0,6}$/.test(digits) || end > bytes.length || bytes[end - 1] !== 0x0a || end <= blank + 1) {
-      throw new TarRefused(undefined, 'a pax header that is not well formed')
-    }
-    const record = utf8(bytes.subarray(blank + 1, end - 1))
-    const equals = record.indexOf('=')
-    const key = record.slice(0, equals)
-    if (equals < 1 || records.has(key)) throw new TarRefused(undefined, 'a pax header that is not well formed')
-    // These change how the rest is to be read.
-    if (key.startsWith('GNU.sparse') || key === 'hdrcharset') throw new TarRefused(undefined, `the pax key ${key}`)
-    if (record.includes('\0') && ['path', 'linkpath'].includes(key)) throw new TarRefused(record, 'holds a zero byte')
-    records.set(key, record.slice(equals + 1))
-    at = end
-  }
-  return records
-}
-
 function checkHeader(header: Buffer): void {
   if (header.toString('latin1', 257, 263) !== 'ustar\0') throw new TarRefused(undefined, 'a header that is not ustar')
   if (octal(header, 148, 8, 'checksum') !== tarChecksum(header)) {
@@ -200,32 +167,4 @@ function isZero(bytes: Buffer): boolean {
 
 function flagOf(header: Buffer): string {
   return header.toString('latin1', 156, 157)
-}
-
-function octal(header: Buffer, at: number, width: number, what: string): number {
-  const digits = header
-    .toString('latin1', at, at + width)
-    .replace(/^ +/, '')
-    .replace(/[\0 ]+$/, '')
-  if (!/^[0-7]+$/.test(digits)) throw new TarRefused(undefined, `a header whose ${what} is no octal number`)
-  return Number.parseInt(digits, 8)
-}
-
-function decimal(digits: string, path: string): number {
-  const value = /^\d{1,16}$/.test(digits) ? Number(digits) : Number.NaN
-  if (!Number.isSafeInteger(value)) throw new TarRefused(path, 'has a size that is no number')
-  return value
-}
-
-function text(header: Buffer, at: number, width: number): string {
-  const end = header.indexOf(0, at)
-  return utf8(header.subarray(at, end < 0 || end > at + width ? at + width : end))
-}
-
-function utf8(bytes: Buffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    throw new TarRefused(undefined, 'a name that is not UTF-8')
-  }
 }

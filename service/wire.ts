@@ -25,6 +25,7 @@ import { ImagePipeline } from './jobs/ensure-image.ts'
 import { lockWith } from './jobs/ensure-lock.ts'
 import { createEventWriter } from './jobs/event-writer.ts'
 import { isRetryable } from './jobs/failure.ts'
+import { keepHouse } from './jobs/housekeeping.ts'
 import { Journal } from './jobs/journal.ts'
 import { KeyedQueue } from './jobs/keyed-queue.ts'
 import { layerIndex } from './jobs/layer-index.ts'
@@ -205,6 +206,8 @@ async function startWork(
   const standbys = new StandbyPool({ database, blobs, engine, bring, node, limits: config.standby, log })
   opened.defer(() => standbys.close())
   const wishes = new Wishes(database, registry, config.run, networks)
+  const admission = new Admission(config.node)
+  opened.defer(keepHouse({ database, node, admission, report }))
   const worker = startWorker({
     ...{ database, owner: node, isRetryable, report },
     handlers: {
@@ -212,7 +215,7 @@ async function startWork(
       build: buildHandler({ database, events, source, blobs, images }, BUILDS_AT_ONCE),
       run: runHandler({
         ...{ database, events, source, engine, standbys, wishes, node, log },
-        admission: new Admission(config.node),
+        admission,
         timeout: config.run.timeout,
         disk: config.run.disk,
       }),

@@ -44,6 +44,11 @@ export class DockerConnection {
 
   constructor(address: DockerAddress) {
     const url = address.host === undefined ? undefined : new URL(address.host)
+    if (url && !['tcp:', 'http:', 'https:'].includes(url.protocol)) {
+      throw new RangeError(
+        `${address.host} is no address of Docker; give tcp://host:port, https://host:port or a socket`,
+      )
+    }
     const secure = url?.protocol === 'https:'
     const target = url
       ? { host: url.hostname, port: Number(url.port || (secure ? 2376 : 2375)) }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { access, readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import ipaddr from 'ipaddr.js'
 
@@ -48,6 +48,8 @@ export async function installEgressRules(options: EgressOptions): Promise<void> 
   await restore('iptables-restore', egressTable(options))
   await jump('iptables', 'DOCKER-USER', options.bridge, egress)
   await jump('iptables', 'INPUT', options.bridge, host)
+  // A kernel without IPv6 has nothing to drop, and no table to say so in.
+  if (!(await exists('/proc/net/if_inet6'))) return
   await jump('ip6tables', 'FORWARD', options.bridge, 'DROP')
   await jump('ip6tables', 'INPUT', options.bridge, 'DROP')
 }
@@ -102,6 +104,13 @@ function egressTable({ prefix, nameServers }: EgressOptions): string {
     'COMMIT',
     '',
   ].join('\n')
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 function chains(prefix: string) {

@@ -98,6 +98,7 @@ export class LauncherLink {
   }
 
   #take(chunk: Buffer): void {
+    if (this.#ended) return
     try {
       for (const frame of this.#decoder.push(chunk)) {
         this.#queue.push(frame)

@@ -13,7 +13,8 @@ const RULES_FRESH = 10_000
 export class DockerNetworks {
   readonly #connection: DockerConnection
   readonly #prefix: string
-  #enforced: { until: number; installed: Promise<boolean> } | undefined
+  /** Why `internet` can't be enforced; undefined where it is. */
+  #checked: { until: number; obstacle: Promise<string | undefined> } | undefined
 
   /** @param prefix of the names of networks, interfaces and chains: at most 8 lower-case letters */
   constructor(connection: DockerConnection, prefix: string) {
@@ -23,7 +24,7 @@ export class DockerNetworks {
 
   /** The classes that can be enforced here. */
   async classes(): Promise<NetworkClass[]> {
-    return (await this.#enforceInternet()) ? ['none', 'internet', 'open'] : ['none', 'open']
+    return (await this.#obstacle()) === undefined ? ['none', 'internet', 'open'] : ['none', 'open']
   }
 
   /**
@@ -33,15 +34,15 @@ export class DockerNetworks {
   async ensure(network: NetworkClass): Promise<string> {
     if (network === 'none') return 'none'
     if (network === 'open') return this.#bridge('open')
-    if (await this.#enforceInternet()) return this.#name('internet')
-    throw new EngineRefused(
-      'network internet cannot be enforced: it needs root and iptables on the machine of the engine; ask for none or open',
-    )
+    const obstacle = await this.#obstacle()
+    if (obstacle === undefined) return this.#name('internet')
+    const needs = 'it needs root and iptables on the machine of the engine; ask for none or open'
+    throw new EngineRefused(`network internet cannot be enforced (${obstacle}): ${needs}`)
   }
 
   /** Removes networks and rules. Nothing may be running on them. */
   async remove(): Promise<void> {
-    this.#enforced = undefined
+    this.#checked = undefined
     await removeEgressRules({ bridge: this.#interface('internet'), prefix: this.#prefix.toUpperCase() })
     for (const network of ['internet', 'open'] as const) {
       await this.#connection.call(`remove network ${network}`, CALL_LIMIT, async (docker, abortSignal) => {
@@ -55,30 +56,29 @@ export class DockerNetworks {
     }
   }
 
-  #enforceInternet(): Promise<boolean> {
-    if (!this.#enforced || this.#enforced.until < performance.now()) {
-      const installed = this.#install()
-      this.#enforced = { until: performance.now() + RULES_FRESH, installed }
-      installed.catch(() => {
-        this.#enforced = undefined
+  #obstacle(): Promise<string | undefined> {
+    if (!this.#checked || this.#checked.until < performance.now()) {
+      const obstacle = this.#install()
+      this.#checked = { until: performance.now() + RULES_FRESH, obstacle }
+      obstacle.catch(() => {
+        this.#checked = undefined
       })
     }
-    return this.#enforced.installed
+    return this.#checked.obstacle
   }
 
-  async #install(): Promise<boolean> {
+  async #install(): Promise<string | undefined> {
     await this.#bridge('internet')
     const bridge = this.#interface('internet')
     const here = await access(`/sys/class/net/${bridge}`).then(
       () => true,
       () => false,
     )
-    // The engine is on another machine, or in a machine of its own.
-    if (!here) return false
+    if (!here) return `${bridge} is not on this machine`
     const options = { bridge, prefix: this.#prefix.toUpperCase(), nameServers: await hostNameServers() }
     return installEgressRules(options).then(
-      () => true,
-      () => false,
+      () => undefined,
+      (error: Error) => error.message.trim(),
     )
   }
 

@@ -89,11 +89,12 @@ export interface Standby {
  */
 export async function prepareStandby(engine: Engine, spec: StandbySpec, signal: AbortSignal): Promise<Standby> {
   const limits = { ...DEFAULTS, ...spec.launcher }
-  const owner = parseOwner(spec.user)
-  signal.throwIfAborted()
-  const container = await engine.create(containerSpec(spec, limits))
+  let container: Container | undefined
   let link: LauncherLink | undefined
   try {
+    const owner = parseOwner(spec.user)
+    signal.throwIfAborted()
+    container = await engine.create(containerSpec(spec, limits))
     await container.put(Readable.from([await launcherTar(owner)]), '/')
     await container.put(Readable.from(ownedTar(spec.bundle, owner)), WORKSPACE)
     signal.throwIfAborted()
@@ -103,7 +104,8 @@ export async function prepareStandby(engine: Engine, spec: StandbySpec, signal: 
     return standby(container, link, python)
   } catch (error) {
     link?.close()
-    await container.remove()
+    // Why it failed counts more; what can't be removed now is a stray that its label leads to.
+    await container?.remove().catch(() => {})
     throw error
   } finally {
     spec.bundle.destroy()
@@ -174,11 +176,14 @@ function containerSpec(spec: StandbySpec, limits: LauncherLimits): ContainerSpec
 }
 
 function standby(container: Container, link: LauncherLink, python: string): Standby {
+  let used = false
   return {
     containerId: container.id,
     python,
     gone: link.gone(),
     run(task, { acknowledge = 'taken' } = {}) {
+      if (used) throw new Error(`container ${container.id.slice(0, 12)} has had its task`)
+      used = true
       link.send({ task: wireTask(task) })
       return liveRun(container, link, acknowledge)
     },

@@ -7,14 +7,20 @@ export interface Owner {
   gid: number
 }
 
+/** Seven octal digits are what a header of ustar has for it. */
+const MOST_ID = 0o7777777
+
 /**
  * The owner that `uid:gid` names; group 0 where there is none.
  * @throws {RangeError} for names: only the image knows what they stand for
  */
 export function parseOwner(user: string): Owner {
-  const match = /^(\d{1,7})(?::(\d{1,7}))?$/.exec(user)
-  if (!match) throw new RangeError(`${JSON.stringify(user)} is not a user as uid:gid; give numbers`)
-  return { uid: Number(match[1]), gid: Number(match[2] ?? 0) }
+  const [, uid, gid = 0] = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(user) ?? []
+  const owner = { uid: Number(uid), gid: Number(gid) }
+  if (!(owner.uid <= MOST_ID && owner.gid <= MOST_ID)) {
+    throw new RangeError(`${JSON.stringify(user)} is not a user as uid:gid; give numbers up to ${MOST_ID}`)
+  }
+  return owner
 }
 
 /** The header of an entry that belongs to somebody. */

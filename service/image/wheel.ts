@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto'
 import { crc32, deflateRawSync } from 'node:zlib'
-import type { FragmentFile, FragmentManifest } from './fragment-writer.ts'
-import { FragmentWriter } from './fragment-writer.ts'
+import { type FragmentFile, type FragmentManifest, FragmentWriter } from './fragment-writer.ts'
 import type { RecordRow } from './record.ts'
 import { EntryPointRefused, hasPlaceholder, launcher, parseEntryPoints, withInterpreter } from './scripts.ts'
 import {
@@ -37,7 +36,7 @@ export interface InstalledWheel extends FragmentManifest {
   version: string
 }
 
-/** No WHEEL, RECORD or entry_points.txt, and no script with a placeholder for its interpreter, is larger. */
+/** No WHEEL, RECORD or entry_points.txt, nor all scripts whose shebang is rewritten, come near this many bytes. */
 const MOST_TEXT = 32 * 2 ** 20
 /** Recorded as the tool that installed it. */
 const INSTALLER = Buffer.from('meadow\n')
@@ -103,16 +102,20 @@ async function generatedFiles(
   scripts: string,
 ): Promise<Map<string, Generated>> {
   const generated = new Map<string, Generated>()
+  let left = MOST_TEXT
   for (const { entry, path, script } of layout.files) {
     if (!script || !hasPlaceholder(peek(file, entry))) continue
-    generated.set(path, { content: withInterpreter(await readContent(file, entry, MOST_TEXT)), mode: 0o755 })
+    generated.set(path, { content: withInterpreter(await readContent(file, entry, left)), mode: 0o755 })
+    left -= entry.size
   }
-  const entry = layout.described.get('entry_points.txt')
-  for (const command of entry ? commandsOf(filename, entry, await readText(file, filename, entry)) : []) {
-    const path = `${scripts}/${command.name}`
-    checkPlace(filename, entry?.name ?? '', path, layout.distInfo)
-    // Takes the place of a script of that name, as with pip: older tools put ready launchers into wheels.
-    generated.set(path, { content: launcher(command), mode: 0o755 })
+  const entryPoints = layout.described.get('entry_points.txt')
+  if (entryPoints !== undefined) {
+    for (const command of commandsOf(filename, entryPoints, await readText(file, filename, entryPoints))) {
+      const path = `${scripts}/${command.name}`
+      checkPlace(filename, entryPoints.name, path, layout.distInfo)
+      // Takes the place of a script of that name, as with pip: older tools put ready launchers into wheels.
+      generated.set(path, { content: launcher(command), mode: 0o755 })
+    }
   }
   return generated.set(`${layout.distInfo}/INSTALLER`, { content: INSTALLER, mode: 0o644 })
 }
@@ -177,8 +180,7 @@ function checkPaths(filename: string, { files }: WheelLayout, generated: Iterabl
 function checkWheelVersion(filename: string, text: string): void {
   const version = /^Wheel-Version:\s*(\S+)\s*$/im.exec(text)?.[1]
   if (version !== undefined && /^1\.\d+$/.test(version)) return
-  const reason =
-    version === undefined ? 'does not say its Wheel-Version' : `has the Wheel-Version ${version}; 1 is known`
+  const reason = version ? `has the Wheel-Version ${version}; 1 is known` : 'does not say its Wheel-Version'
   throw new WheelRefused(filename, 'WHEEL', reason)
 }
 

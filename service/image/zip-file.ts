@@ -7,15 +7,18 @@ import { ZipRefused } from './zip-refused.ts'
  */
 export class ZipFile {
   readonly size: number
-  readonly #fd: number
+  #fd: number | undefined
 
   constructor(path: string) {
-    this.#fd = openSync(path, 'r')
-    this.size = fstatSync(this.#fd).size
+    const fd = openSync(path, 'r')
+    this.#fd = fd
+    this.size = fstatSync(fd).size
   }
 
   /** @throws {ZipRefused} when the file ends before that */
   read(at: number, length: number): Buffer {
+    // A stream that is being torn down may still ask, when the number stands for another file already.
+    if (this.#fd === undefined) throw new Error('the zip is closed')
     const bytes = Buffer.allocUnsafe(length)
     for (let done = 0; done < length; ) {
       const count = at < 0 ? 0 : readSync(this.#fd, bytes, done, length - done, at + done)
@@ -26,6 +29,7 @@ export class ZipFile {
   }
 
   close(): void {
-    closeSync(this.#fd)
+    if (this.#fd !== undefined) closeSync(this.#fd)
+    this.#fd = undefined
   }
 }

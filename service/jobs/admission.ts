@@ -27,6 +27,11 @@ export class Admission {
     this.#free = { ...total }
   }
 
+  /** What nobody has taken; below nothing where runs of an earlier process have more than there is. */
+  get free(): Need {
+    return this.#free
+  }
+
   /**
    * Waits for room and takes it.
    * @param ahead is called with the number of runs that wait before this one, whenever that changes

@@ -12,7 +12,6 @@ source's hash and is never checked against it (PEP 552, unchecked), so that time
 
 import fcntl
 import gc
-import gzip
 import importlib.util
 import io
 import json
@@ -22,6 +21,7 @@ import select
 import sys
 import tarfile
 import tempfile
+import zlib
 from importlib._bootstrap_external import _code_to_hash_pyc
 
 
@@ -31,10 +31,23 @@ def byte_code(path, source):
     return bytes(_code_to_hash_pyc(code, importlib.util.source_hash(source), False))
 
 
+def inflated(archive):
+    """What many small gzip members hold; the gzip module copies all that follows once for each of them."""
+    pieces = []
+    at = 0
+    inflater = zlib.decompressobj(wbits=31)
+    while at < len(archive):
+        chunk = archive[at : at + 16384]
+        pieces.append(inflater.decompress(chunk))
+        at += len(chunk) - len(inflater.unused_data)
+        if inflater.eof:
+            inflater = zlib.decompressobj(wbits=31)
+    return b"".join(pieces)
+
+
 def compile_artifact(key, archive):
     """The header of one artifact's answer, and its bytes."""
-    # Inflated beforehand: tarfile goes back a byte now and then, and gzip files go back by beginning anew.
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(archive)), mode="r:") as tar:
+    with tarfile.open(fileobj=io.BytesIO(inflated(archive)), mode="r:") as tar:
         sources = sorted((member.name, tar.extractfile(member).read()) for member in tar)
     compiled = []
     skipped = []

@@ -147,7 +147,7 @@ class Launcher:
     # The service.
 
     def listen(self):
-        data = read(0, 1 << 20)
+        data = read(0)
         if data == b"":
             self.stdin_open = False
         if not data:

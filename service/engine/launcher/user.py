@@ -32,7 +32,7 @@ def become_user(sys_path, preload, out, err, report, task):
     set_dumpable(True)
     prefer_as_victim()
     forget_launcher()
-    sys.path[0:1] = sys_path  # the first is the launcher's folder
+    sys.path = sys_path + [folder for folder in sys.path if folder != os.path.dirname(__file__)]
 
     def say(kind, message):
         data = memoryview(REPORT.pack(kind, len(message)) + message)
