@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto'
+import { constants, createReadStream, existsSync } from 'node:fs'
+import { cp, glob, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { standInRootfs } from '../../machine/debootstrap.ts'
+import { removeImages } from '../../machine/local-base.ts'
+import { cacheFolder, STAND_IN_CONFIG, STAND_IN_FORMAT, STAND_INS } from '../../machine/stand-ins.ts'
+import { openFileBlobs } from '../../service/blobs/files.ts'
+import { claimFolder, FolderTaken } from '../../service/database/claim-folder.ts'
+import { openSqlite } from '../../service/database/sqlite.ts'
+import { EmbeddedRegistry } from '../../service/registry/embedded.ts'
+import { importBase } from '../../service/registry/import-base.ts'
+import { Project } from './project.ts'
+import { logOf, serviceHome, startProcess } from './service-process.ts'
+import { ARCHITECTURE } from './small-image.ts'
+
+/**
+ * Copies a data folder of a service that has three base images, their probes and the builder image, and knows one
+ * package, six. Made once for these sources and kept, with its images in the engine, beside the stand-ins that it is
+ * made of: else each test file would spend half a minute on it.
+ */
+export async function copyTemplate(folder: string): Promise<void> {
+  await cp(await template(), folder, { recursive: true, mode: constants.COPYFILE_FICLONE })
+}
+
+async function template(): Promise<string> {
+  const all = join(cacheFolder(), 'e2e')
+  const folder = join(all, await keyOfSources())
+  const release = await claimed(all)
+  try {
+    if (existsSync(folder)) return folder
+    await removeOthers(all)
+    const part = `${folder}.part`
+    await mkdir(part)
+    await make(part)
+    await rename(join(part, 'data'), folder)
+    await rm(part, { recursive: true })
+    return folder
+  } finally {
+    release()
+  }
+}
+
+async function keyOfSources(): Promise<string> {
+  const root = join(import.meta.dirname, '../..')
+  const files: string[] = []
+  for await (const file of glob(['service/**/*.{ts,py,txt}', 'common/*.ts', 'package-lock.json'], { cwd: root }))
+    files.push(file)
+  const hash = createHash('sha256').update(`${STAND_IN_FORMAT}`)
+  for (const file of files.sort()) hash.update(file).update(await readFile(join(root, file)))
+  return hash.digest('hex').slice(0, 16)
+}
+
+/** Test files run beside each other: one makes it, the others wait. */
+async function claimed(folder: string): Promise<() => void> {
+  for (;;) {
+    try {
+      return claimFolder(folder)
+    } catch (error) {
+      if (!(error instanceof FolderTaken)) throw error
+    }
+    await sleep(100)
+  }
+}
+
+/** Templates of older sources, with what they have in the engine, and what an interrupted making left. */
+async function removeOthers(all: string): Promise<void> {
+  for (const entry of await readdir(all, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue
+    const host = await readFile(join(all, entry.name, 'template-host'), 'utf8').catch(() => undefined)
+    if (host !== undefined) await removeImages(`${host}/`)
+    await rm(join(all, entry.name), { recursive: true, force: true })
+  }
+}
+
+async function make(folder: string): Promise<void> {
+  await importBases(join(folder, 'data'))
+  const git = join(folder, 'git')
+  const home = await serviceHome(folder, { MEADOW_GIT_URL: `file://${git}`, MEADOW_STANDBYS: '0' })
+  await writeFile(join(folder, 'data/template-host'), home.host)
+  const service = await startProcess(home)
+  try {
+    const project = await Project.make(home, git, 'meadow/template')
+    const commit = await project.commit({ 'requirements.txt': 'six==1.16.0\n' })
+    await project.push(commit)
+    for (const python of STAND_INS.map((each) => each.python)) {
+      const build = await project.built(await project.build(commit, { 'python-version': python }))
+      if (build.state !== 'finished') throw new Error(`${build.message}\n${logOf(home)}`)
+    }
+  } finally {
+    await service.stop()
+  }
+  // Two services of one id would take each other's containers for strays.
+  for (const name of ['node-id', 'pull-password', 'token', 'webhook-secret', 'git', 'service.lock'])
+    await rm(join(folder, 'data', name), { recursive: true, force: true })
+}
+
+async function importBases(data: string): Promise<void> {
+  const database = openSqlite(data)
+  try {
+    const blobs = await openFileBlobs(join(data, 'blobs'))
+    const registry = new EmbeddedRegistry(database, blobs, () => '')
+    const config = { architecture: ARCHITECTURE, env: STAND_IN_CONFIG.Env, command: STAND_IN_CONFIG.Cmd }
+    await Promise.all(
+      STAND_INS.map(async (standIn) => {
+        const rootfs = await standInRootfs(standIn, { say: (line) => console.error(line) })
+        await importBase(registry, blobs, standIn.name, createReadStream(rootfs, { highWaterMark: 2 ** 20 }), config)
+      }),
+    )
+  } finally {
+    await database.close()
+  }
+}
