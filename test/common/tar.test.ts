@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { readTar, TarRefused } from '../../common/read-tar.ts'
+import { readTar } from '../../common/read-tar.ts'
 import { TAR_END, type TarEntry, tarArchive, tarChecksum, tarHeader, tarPadding } from '../../common/tar.ts'
+import { TarRefused } from '../../common/tar-fields.ts'
 
 type Item = Omit<TarEntry, 'size'> & { content?: Buffer }
 
@@ -97,6 +98,13 @@ test('a size beyond the octal field goes into a pax header', () => {
   assert.equal(header.length, 3 * 512)
 })
 
+test('attributes in a pax header, which may be binary, are passed over', async () => {
+  const record = Buffer.from('20 SCHILY.xattr.a=\xff\n', 'latin1')
+  assert.deepEqual(await readAll(pax(record)), [
+    { path: 'name', type: 'file', mode: 0o644, mtime: 0, content: Buffer.alloc(0) },
+  ])
+})
+
 test('what an entry leaves unread is skipped', async () => {
   const file = (path: string) => ({ path, type: 'file', mode: 0, mtime: 0, content: Buffer.alloc(5000, path) }) as const
   const seen: string[] = []
@@ -129,9 +137,9 @@ function patched(change: (header: Buffer) => void, entry: Partial<TarEntry> = {}
   return Buffer.concat([header, TAR_END])
 }
 
-function pax(records: string): Buffer {
-  const header = patched((h) => h.write('x', 156), { size: Buffer.byteLength(records) }).subarray(0, 512)
-  const body = Buffer.from(records)
+function pax(records: string | Buffer): Buffer {
+  const body = Buffer.from(records as string)
+  const header = patched((h) => h.write('x', 156), { size: body.length }).subarray(0, 512)
   return Buffer.concat([header, body, tarPadding(body.length), patched(() => {})])
 }
 
@@ -169,6 +177,12 @@ const bad: [string, Buffer, RegExp][] = [
   ['a pax size that overflows', pax('28 size=9999999999999999999\n'), /size that is no number/],
   ['a pax size below zero', pax('11 size=-1\n'), /size that is no number/],
   ['a pax path that climbs', pax('15 path=../x/y\n'), /leads out/],
+  ['a pax path with a zero byte', pax('11 path=a\0\n'), /zero byte/],
+  [
+    'a pax path that is not UTF-8',
+    Buffer.from(pax('9 path=a\n').toString('latin1').replace('=a', '=\xff'), 'latin1'),
+    /UTF-8/,
+  ],
   ['a sparse file', pax('22 GNU.sparse.major=1\n'), /GNU\.sparse/],
 ]
 for (const [what, bytes, reason] of bad) {
