@@ -181,6 +181,7 @@ async function startWork(
   const isPublicIndex = config.publicIndexes.includes(index.replace(/\/$/, ''))
   const images = new ImagePipeline({
     ...{ database, blobs, builder, fetcher, transcoder, registry, bring },
+    removeImage: (reference) => engine.removeImage(reference),
     zstd: Number.parseInt(info.version, 10) >= ZSTD_SINCE,
     folder: work,
     queue: new KeyedQueue(),

@@ -57,17 +57,21 @@ export async function bootstrapWheels(
   await using step = await Step.open(context, spec, options)
   await step.start()
   step.stdin.end(BUILDER_REQUIREMENTS)
-  const wheels: BootstrapWheel[] = []
   try {
-    const frames = new Frames(step.stdout)
-    for (let line = await frames.line(); line !== undefined; line = await frames.line()) {
-      const { filename, size } = line as { filename: string; size: number }
-      wheels.push(await keep(folder, filename, await frames.bytes(size)))
-    }
+    const wheels = await receive(new Frames(step.stdout), folder).catch((error) => step.blame(error))
     await step.finish()
+    return wheels
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error
     throw new BootstrapFailed(`the builder's packages can't be fetched: ${error.log.trim()}`, { cause: error })
+  }
+}
+
+async function receive(frames: Frames, folder: string): Promise<BootstrapWheel[]> {
+  const wheels: BootstrapWheel[] = []
+  for (let line = await frames.line(); line !== undefined; line = await frames.line()) {
+    const { filename, size } = line as { filename: string; size: number }
+    wheels.push(await keep(folder, filename, await frames.bytes(size)))
   }
   return wheels
 }

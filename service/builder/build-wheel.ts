@@ -53,29 +53,38 @@ export async function buildWheel(
   await step.container.put(await tarOfFile(source, file), '/')
   await step.start()
   step.stdin.end()
-  return await received(step, parts.folder, artifact.name)
+  return await received(step, { folder: parts.folder, name: artifact.name, most: context.limits.disk })
 }
 
 /** Takes the wheel in before the container goes. Its file goes with the stream. */
-async function received(step: Step, folder: string, name: string): Promise<{ filename: string; bytes: Readable }> {
+async function received(
+  step: Step,
+  { folder, name, most }: { folder: string; name: string; most: number },
+): Promise<{ filename: string; bytes: Readable }> {
   await mkdir(folder, { recursive: true })
   const path = join(folder, `${randomUUID()}.whl`)
   try {
-    const frames = new Frames(step.stdout)
-    const line = await frames.line()
-    const wheel = line === undefined ? undefined : z.parse(Announced, line)
-    if (wheel) await pipeline(frames.pieces(wheel.size), createWriteStream(path))
+    const filename = await receive(step, path, most).catch((error) => step.blame(error))
     await step.finish()
-    if (!wheel) throw new BuildFailed(`${name}: the build made no wheel`, HINT)
+    if (filename === undefined) throw new BuildFailed(`${name}: the build made no wheel`, HINT)
     const bytes = createReadStream(path)
     bytes.once('close', () => void rm(path, { force: true }))
-    return { filename: wheel.filename, bytes }
+    return { filename, bytes }
   } catch (error) {
     await rm(path, { force: true })
-    if (error instanceof BrokenFrames) await step.finish()
     if (!(error instanceof StepFailed)) throw error
     throw new BuildFailed(`${name}: its build failed with exit code ${error.exitCode}:\n${error.log.trim()}`, HINT)
   }
+}
+
+async function receive(step: Step, path: string, most: number): Promise<string | undefined> {
+  const frames = new Frames(step.stdout)
+  const line = await frames.line()
+  if (line === undefined) return undefined
+  const wheel = z.safeParse(Announced, line)
+  if (!wheel.success || wheel.data.size > most) throw new BrokenFrames('what it says of its wheel is not credible')
+  await pipeline(frames.pieces(wheel.data.size), createWriteStream(path))
+  return wheel.data.filename
 }
 
 const HINT =

@@ -48,22 +48,27 @@ export async function* compile(
   const sources = new Map<string, string[]>()
   const sent = send(step, blobs, requests, sources).catch((error) => step.stop(error))
   const frames = new Frames(step.stdout)
-  for (let answer = await frames.line(); answer !== undefined; answer = await frames.line()) {
-    yield await read(frames, answer as Answer, sources)
+  for (;;) {
+    const compiled = await next(frames, sources).catch((error) => step.blame(error))
+    if (compiled === undefined) break
+    yield compiled
   }
   await step.finish()
   await sent
 }
 
-async function read(frames: Frames, answer: Answer, sources: Map<string, string[]>): Promise<Compiled> {
-  const { key, files = [], crashed } = answer
+/** The next artifact that is done; undefined at the end. */
+async function next(frames: Frames, sources: Map<string, string[]>): Promise<Compiled | undefined> {
+  const answer = (await frames.line()) as Answer | undefined
+  if (answer === undefined) return undefined
+  const { key, files = [], crashed, skipped = [] } = answer
   const expected = sources.get(key) ?? []
   sources.delete(key)
   // A source that makes the compiler itself crash is left for the run to compile, or not to import at all.
   if (crashed !== undefined) return { key, files: [], skipped: expected }
   const read: Compiled['files'] = []
   for (const [path, size] of files) read.push({ path, content: await frames.bytes(size) })
-  return { key, files: read, skipped: answer.skipped ?? [] }
+  return { key, files: read, skipped }
 }
 
 /** Sends the sources of each request as they lie in its fragment: gzip members of tar entries. */

@@ -1,4 +1,3 @@
-import { text } from 'node:stream/consumers'
 import * as z from 'zod/mini'
 import { EngineRefused } from '../engine/engine.ts'
 import type { BaseImage } from '../image/base.ts'
@@ -10,6 +9,7 @@ import { Step, StepFailed } from './step.ts'
 
 const PROGRAM = pythonSource('probe')
 const TIMEOUT = 60_000
+const MOST_OUTPUT = 2 ** 20
 
 const Answer = z.object({
   markers: z.record(z.string(), z.string()),
@@ -48,7 +48,7 @@ export async function probeBase(context: BuilderContext, base: BaseImage, option
     await using step = await Step.open(context, spec, { ...options, report: () => {} })
     await step.start()
     step.stdin.end()
-    const said = await text(step.stdout)
+    const said = await step.text(MOST_OUTPUT)
     await step.finish()
     return z.parse(Answer, JSON.parse(said))
   } catch (error) {

@@ -1,4 +1,3 @@
-import { text } from 'node:stream/consumers'
 import type { BaseImage } from '../image/base.ts'
 import type { Probe } from '../interpreter/probe.ts'
 import { type Resolve, type ResolveRequest, ResolverRefused } from '../interpreter/resolution.ts'
@@ -11,6 +10,8 @@ import { UV_CONFIG, uvCompileArguments, uvConfig } from './uv.ts'
 
 /** How uv says that nothing but a build would do. */
 const NEEDS_BUILD = /building from source is disabled|Building source distributions .* is disabled/
+/** Bytes; a lock of a thousand packages has less than a tenth of it. */
+const MOST_LOCK = 64 * 2 ** 20
 const FOLDER = `${STEP_FOLDER}/requirements`
 
 type FilesRequest = Extract<ResolveRequest, { files: unknown }>
@@ -74,7 +75,7 @@ async function resolveWithBuilds(
   await putUv(context, await image(), step.container, options.signal)
   await step.start()
   step.stdin.end()
-  const lock = await text(step.stdout)
+  const lock = await step.text(MOST_LOCK)
   try {
     await step.finish()
   } catch (error) {

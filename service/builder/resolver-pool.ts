@@ -34,8 +34,6 @@ interface Resolver {
   domain: string | undefined
   step: Step
   frames: Frames
-  /** Ends its life, and what was going on in it. */
-  life: AbortController
   idle?: NodeJS.Timeout
 }
 
@@ -65,7 +63,7 @@ export class ResolverPool {
   }
 
   /** @throws {ResolverRefused} */
-  async ask(request: PoolRequest, { signal, report, domain }: ResolveOptions): Promise<Resolved> {
+  async ask(request: PoolRequest, { signal, domain }: ResolveOptions): Promise<Resolved> {
     const kept = this.#take(domain)
     if (kept) {
       const answer = await this.#serve(kept, request, signal).catch(async () => {
@@ -75,7 +73,7 @@ export class ResolverPool {
       })
       if (answer) return resolved(answer)
     }
-    return resolved(await this.#serve(await this.#open(domain, signal, report), request, signal))
+    return resolved(await this.#serve(await this.#open(domain, signal), request, signal))
   }
 
   /** Removes all that are kept. */
@@ -93,8 +91,7 @@ export class ResolverPool {
     return found
   }
 
-  async #open(domain: string | undefined, signal: AbortSignal, report: (line: string) => void): Promise<Resolver> {
-    const life = new AbortController()
+  async #open(domain: string | undefined, signal: AbortSignal): Promise<Resolver> {
     const image = await this.#image()
     signal.throwIfAborted()
     const step = await Step.open(
@@ -108,9 +105,10 @@ export class ResolverPool {
         network: this.#context.network,
         files: { [UV_CONFIG]: uvConfig(this.#context.indexUrl) },
       },
-      { signal: life.signal, report },
+      // It may outlive this request, and has nothing to say but why it died.
+      { signal: new AbortController().signal, report: () => {} },
     )
-    const resolver = { domain, step, frames: new Frames(step.stdout), life }
+    const resolver = { domain, step, frames: new Frames(step.stdout) }
     try {
       await step.start()
     } catch (error) {
@@ -127,7 +125,7 @@ export class ResolverPool {
     try {
       signal.throwIfAborted()
       await step.write(`${JSON.stringify(request)}\n`)
-      const answer = (await frames.line()) as Answer | undefined
+      const answer = (await frames.line().catch((error) => step.blame(error))) as Answer | undefined
       if (answer === undefined) {
         await step.finish()
         throw new Error('the resolver ended without an answer')

@@ -4,13 +4,14 @@ import { tarArchive } from '../../common/tar.ts'
 import type { Attachment, Container, ContainerSpec, NetworkClass } from '../engine/engine.ts'
 import type { StepOptions } from './builder.ts'
 import { type BuilderContext, type BuilderLimits, LimitReached } from './context.ts'
+import { BrokenFrames } from './frames.ts'
 
 /** Where steps find what is put in. Never in an image. */
 export const STEP_FOLDER = '/opt/meadow'
 const CA_FILE = `${STEP_FOLDER}/ca.pem`
 const DISK_INTERVAL = 2000
 /** How much of stderr is kept for error messages, in characters. */
-const TAIL = 16_384
+const TAIL = 65_536
 /** How long a container may take to end after it was killed, in milliseconds. */
 const GRACE = 30_000
 
@@ -153,6 +154,30 @@ export class Step implements AsyncDisposable {
     if (this.#stopped) throw this.#stopped.reason
     if (exit.oom) throw new LimitReached(this.#name, 'memory', this.#limits)
     if (exit.exitCode !== 0) throw new StepFailed(this.#name, exit.exitCode, this.#log)
+  }
+
+  /**
+   * All that it prints, as text. What runs in it may be hostile, so it is limited.
+   * @param most bytes; more end it, and `finish` throws
+   */
+  async text(most: number): Promise<string> {
+    const chunks: Buffer[] = []
+    let size = 0
+    for await (const chunk of this.stdout as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size <= most) chunks.push(chunk)
+      else this.stop(new StepFailed(this.#name, 0, `it printed more than ${most} bytes`))
+    }
+    return Buffer.concat(chunks).toString()
+  }
+
+  /** Throws why its output could not be read: how it ended, where that is the reason, else the error. */
+  async blame(error: unknown): Promise<never> {
+    if (error instanceof BrokenFrames) {
+      this.stop(error)
+      await this.finish()
+    }
+    throw error
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readJson } from '../blobs/read-json.ts'
 import { type BootstrapWheel, BUILDER_REQUIREMENTS, bootstrapLock } from '../builder/bootstrap.ts'
 import type { StepOptions } from '../builder/builder.ts'
 import { findLock, saveLock } from '../database/known.ts'
@@ -10,7 +11,6 @@ import { GLOBAL } from '../policy/domain.ts'
 import type { ImageOrder, ImagePipeline } from './ensure-image.ts'
 import { baseAndProbe, type Locked, type LockParts, type Seed } from './ensure-lock.ts'
 import type { Journal } from './journal.ts'
-import { readJson } from './make-fragments.ts'
 
 /** What making the builder image needs. */
 export interface BuilderImageParts extends Pick<LockParts, 'database' | 'blobs' | 'builder' | 'resolveBase'> {

@@ -1,5 +1,6 @@
 import type { CacheAccount, Verdict } from '../../common/contract.ts'
 import { BlobMissing, type Digest } from '../blobs/blobs.ts'
+import { readJson } from '../blobs/read-json.ts'
 import { findImage, latestImage, saveImage } from '../database/known.ts'
 import type { ImageRow } from '../database/schema.ts'
 import type { PullOptions } from '../engine/engine.ts'
@@ -17,9 +18,11 @@ import type { InterpreterSpec } from '../interpreter/spec.ts'
 import { type Domain, readable } from '../policy/domain.ts'
 import type { EmbeddedRegistry } from '../registry/embedded.ts'
 import type { BringImage } from './bring-image.ts'
+import { EarlyPull } from './early-pull.ts'
 import type { EnsureLock, Locked, Seed } from './ensure-lock.ts'
 import type { Journal } from './journal.ts'
-import { type Made, type MakeOrder, type MakeParts, makeFragments, readJson } from './make-fragments.ts'
+import { makeFragments } from './make-fragments.ts'
+import type { Made, MakeOrder, MakeParts } from './make-order.ts'
 
 /** What the pipeline needs besides what making fragments needs. */
 export interface ImageParts extends MakeParts {
@@ -27,6 +30,8 @@ export interface ImageParts extends MakeParts {
   layers: LayerIndex
   registry: EmbeddedRegistry
   bring: BringImage
+  /** Removes an image from the node; layers that others have stay. */
+  removeImage: (reference: string) => Promise<void>
   /** The pip of environments that have none. */
   seed: () => Promise<Seed>
   /** Whether the engine reads zstd layers. */
@@ -124,7 +129,9 @@ export class ImagePipeline {
   async #make(order: ImageOrder, locked: Locked, key: string, context: Context): Promise<EnsuredImage> {
     const { journal, signal } = context
     const parent = await this.#parent(order, locked)
-    const made = await this.#fragments(order, locked, context)
+    const early = parent ? undefined : this.#early(order, locked, context)
+    const made = await this.#fragments(order, locked, context, early)
+    await early?.end()
     const { plan, assembled } = await journal.stage(
       'layers',
       async () => {
@@ -139,12 +146,13 @@ export class ImagePipeline {
     )
     const row = await this.#save(order, locked, key, assembled)
     const reference = await this.#pull(row, context)
+    for (const partial of early?.references ?? []) await this.#parts.removeImage(partial)
     const account = makeAccount(row, locked, made, parent?.lock)
     return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
   }
 
   /** Fetch, transcode, build and compile what is not known. */
-  async #fragments(order: ImageOrder, locked: Locked, { journal, signal }: Context): Promise<Made> {
+  async #fragments(order: ImageOrder, locked: Locked, { journal, signal }: Context, early?: EarlyPull): Promise<Made> {
     const { isPublic, isOperatorBase } = this.#parts
     const { base, probe } = locked
     const artifacts = installed(locked)
@@ -163,6 +171,7 @@ export class ImagePipeline {
           signal,
           report: (line) => journal.note(line),
           progress: (done) => journal.tell({ kind: 'progress', what: 'packages', done, total }),
+          ...(early && { ready: (artifact) => early.add(artifact) }),
         }),
       (made) => ({
         'bytes-reused': made.bytesReused,
@@ -170,6 +179,20 @@ export class ImagePipeline {
         detail: `${made.fresh.size} of ${total} made`,
       }),
     )
+  }
+
+  /** What is to be laid out afresh is brought in parts, the first while the last are made. */
+  #early(order: ImageOrder, locked: Locked, { journal, signal }: Context): EarlyPull {
+    const { registry, bring } = this.#parts
+    const pullFirst = async (artifacts: PlannedArtifact[]) => {
+      const { manifest, mediaType } = await this.#assemble(locked, planFresh(planRequest(locked, artifacts)), signal)
+      const repository = imageRepository(order.domain)
+      const reference = registry.reference(repository, await registry.put(repository, manifest, mediaType))
+      await bring(reference, { signal })
+      return reference
+    }
+    const names = installed(locked).map(({ name }) => name)
+    return new EarlyPull(names, pullFirst, (error) => journal.note(`pulling early failed: ${error}`))
   }
 
   /** On the parent's layers, or from nothing where their bytes are gone. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Blobs } from '../blobs/blobs.ts'
+import { readJson } from '../blobs/read-json.ts'
 import type { Builder } from '../builder/builder.ts'
 import type { Database } from '../database/database.ts'
 import { findLock, findProbe, saveLock, saveProbe } from '../database/known.ts'
@@ -12,7 +13,7 @@ import type { InterpreterSpec } from '../interpreter/spec.ts'
 import { chooseBase } from '../policy/bases.ts'
 import { type Domain, readable } from '../policy/domain.ts'
 import type { Journal } from './journal.ts'
-import { downloadOf, readJson } from './make-fragments.ts'
+import { downloadOf } from './make-order.ts'
 
 /** The pip that environments without one are given. */
 export interface Seed {

@@ -10,13 +10,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 
 
 def unpacked(source, folder):
-    """The source tree of an sdist that is a zip: older projects have such, uv reads tars only."""
-    with zipfile.ZipFile(source) as archive:
-        archive.extractall(folder)
+    """The source tree of an sdist that is no .tar.gz: older projects have such, uv reads no other."""
+    shutil.unpack_archive(source, folder)
     roots = os.listdir(folder)
     if len(roots) != 1:
         raise SystemExit("{} does not hold one folder, but {}".format(os.path.basename(source), len(roots)))
@@ -34,7 +32,7 @@ def main(source, *uv):
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "out")
         os.mkdir(out)
-        if source.endswith(".zip"):
+        if not source.endswith(".tar.gz"):
             source = unpacked(source, os.path.join(folder, "source"))
         status = subprocess.run(command(source, out, *uv), stdout=sys.stderr, stdin=subprocess.DEVNULL).returncode
         wheels = [name for name in os.listdir(out) if name.endswith(".whl")]

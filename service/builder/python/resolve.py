@@ -11,6 +11,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends:
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,10 @@ from urllib.parse import unquote, urlsplit
 from packaging.pylock import Package, PackageArchive, Pylock, PylockSelectError, PylockValidationError
 from packaging.tags import parse_tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+
+# What build_wheel.py unpacks.
+SDISTS = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 
 
 class Failed(Exception):
@@ -38,7 +43,7 @@ def run_uv(request, fresh):
         for path, text in request["files"].items():
             target = Path(folder, path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text)
+            target.write_text(text, encoding="utf-8")
         command = ["uv", *request["arguments"], "--python", sys.executable, *(["--refresh"] if fresh else [])]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode == 0:
@@ -49,7 +54,7 @@ def run_uv(request, fresh):
 def read_lock(text):
     try:
         return Pylock.from_dict(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, PylockValidationError) as error:
+    except (tomllib.TOMLDecodeError, PylockValidationError, RecursionError) as error:
         raise Failed("lock", str(error)) from error
 
 
@@ -88,6 +93,10 @@ def artifact(package, chosen, tags, index):
     filename = getattr(chosen, "name", None) or unquote(urlsplit(chosen.url).path.rsplit("/", 1)[-1])
     if kind == "archive":  # What was named by its URL: a wheel or an sdist, as its name says.
         kind = "wheel" if filename.endswith(".whl") else "sdist"
+    if not re.fullmatch(r"[\w.+!-]+", filename):
+        raise Failed("select", f"{filename!r} is no name of a wheel or sdist", package.name)
+    if kind == "sdist" and not filename.endswith(SDISTS):
+        raise Failed("kind", f"{filename} is neither a wheel nor an sdist that can be built", package.name)
     version = str(package.version) if package.version else None
     if kind == "wheel":
         try:

@@ -1,0 +1,82 @@
+import type { Blobs } from '../blobs/blobs.ts'
+import type { Builder } from '../builder/builder.ts'
+import type { Database } from '../database/database.ts'
+import type { Download } from '../fetch/errors.ts'
+import type { Fetcher } from '../fetch/fetcher.ts'
+import type { BaseImage } from '../image/base.ts'
+import type { PlannedArtifact } from '../image/fragment.ts'
+import { builtKey, filesKey } from '../image/fragment-keys.ts'
+import type { Transcoder } from '../image/transcode-pool.ts'
+import type { Artifact } from '../interpreter/lock.ts'
+import type { Probe } from '../interpreter/probe.ts'
+import type { Domain } from '../policy/domain.ts'
+import type { KeyedQueue } from './keyed-queue.ts'
+
+/** What making fragments needs. */
+export interface MakeParts {
+  database: Database
+  blobs: Blobs
+  builder: Builder
+  fetcher: Fetcher
+  transcoder: Transcoder
+  /** Where wheels are put while they are in use. */
+  folder: string
+  /** Two builds never make the same fragment at once. */
+  queue: KeyedQueue
+}
+
+/** What is to be made, for whom. */
+export interface MakeOrder {
+  artifacts: Artifact[]
+  base: BaseImage
+  probe: Probe
+  domain: Domain
+  /** Wheels that are on this machine already, by their names: the service's own, from its committed list. */
+  local: ReadonlyMap<string, { file: string; size: number; sha256: string }> | undefined
+  /** Whether files of this artifact may serve everybody: it came without credentials from a public index. */
+  isPublic: (artifact: Artifact) => boolean
+  /** Whether an operator vouches for the base, so that its byte code may serve everybody. */
+  operatorBase: boolean
+  signal: AbortSignal
+  report: (line: string) => void
+  progress: (done: number) => void
+  /** Told of each artifact as soon as all of its fragments are there. */
+  ready?: (artifact: PlannedArtifact) => void
+}
+
+/** Fragments of every artifact, and the account of them in bytes. */
+export interface Made {
+  artifacts: PlannedArtifact[]
+  /** Names of artifacts of which something had to be made. */
+  fresh: Set<string>
+  /** Compressed bytes of fragments that were known. */
+  bytesReused: number
+  /** Bytes that were fetched. */
+  bytesTransferred: number
+}
+
+/** Whether an artifact's files may serve everybody. What is built from source may differ from machine to machine. */
+export function isGlobal(artifact: Artifact, { local, isPublic }: MakeOrder): boolean {
+  return artifact.kind === 'wheel' && (local?.has(artifact.filename) || isPublic(artifact))
+}
+
+/** What an artifact's files are known by. What is built from source depends on the base that builds it. */
+export function identityOf(artifact: Artifact, { base, probe }: MakeOrder): string {
+  if (artifact.sha256 === undefined)
+    throw new Error(`${artifact.name}: its hash must be known before its fragments are made`)
+  const python = minorVersion(probe)
+  return artifact.filename.endsWith('.whl')
+    ? filesKey(artifact.sha256, python)
+    : builtKey(artifact.sha256, python, base.digest)
+}
+
+/** `3.11` of `3.11.2` */
+export function minorVersion(probe: Probe): string {
+  return probe.version.split('.', 2).join('.')
+}
+
+/** What the fetcher is asked for. */
+export function downloadOf({ name, url, sha256, size }: Artifact): Download {
+  if (url === undefined) throw new Error(`${name}: it has no URL, and files of the repository are not supported`)
+  return { name, url, ...(sha256 !== undefined && { sha256 }), ...(size !== undefined && { size }) }
+}
