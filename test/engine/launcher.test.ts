@@ -119,7 +119,7 @@ for (const python of PYTHONS) {
       }
       await run.destroy()
       assert.equal(seen.digest('hex'), said)
-      assert.ok(highest < 16 << 20, `${highest} bytes of buffers at a time`)
+      assert.ok(highest < 32 << 20, `${highest} bytes of buffers at a time`)
     })
   })
 }
@@ -198,9 +198,29 @@ def main():
     assert.equal(said.stdout.toString(), 'loading\nrunning\n')
   })
 
-  test('the process cannot write frames of its own', async () => {
-    const said = await runTask(standby(), { command: 'echo x > /proc/1/fd/1; ls /proc/1/fd; kill -9 1; echo still' })
-    assert.match(said.stderr, /Permission denied/)
+  for (const user of ['1000:1000', '0:0']) {
+    test(`a process of user ${user} cannot write frames of its own, nor kill the launcher`, async () => {
+      const command = 'echo x > /proc/1/fd/1 || cat /proc/1/environ || kill -9 1; echo still'
+      const said = await runTask(standby({ user }), { command })
+      assert.equal(said.stderr.match(/Permission denied/g)?.length, 2, said.stderr)
+      assert.equal(said.stdout.toString(), 'still\n')
+    })
+  }
+
+  test('a slow reader slows the process', async () => {
+    const program = 'import os\nfor n in range(64): os.write(1, bytes(1 << 20))\nopen("/tmp/done", "w")'
+    const run = (await standby()).run({ argv: ['python3', '-c', program] })
+    const container = made.engine.container(run.containerId)
+    let taken = 0
+    for await (const frame of run.frames) {
+      if (frame.kind === 'stdout') taken += frame.bytes.length
+      if (taken === 0 || taken > 1 << 20) continue
+      // Without a brake it would be done in far less than these waits together.
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      await assert.rejects(container.get('/tmp/done'))
+    }
+    await run.destroy()
+    assert.equal(taken, 64 << 20)
   })
 
   test('nothing but stdin, stdout and stderr is inherited', async () => {
