@@ -1,4 +1,4 @@
-import { createHash, type Hash, hash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { posix } from 'node:path'
 import { formatRecord, parseRecord, type RecordRow } from './record.ts'
 import type { WheelLayout } from './wheel-layout.ts'
@@ -50,7 +50,7 @@ export class WheelRecord {
     }
     const end = () => {
       const digest = sha256.digest()
-      const found = (other as Hash | undefined)?.digest() ?? digest
+      const found = other?.digest() ?? digest
       if (
         algorithm !== '' &&
         row?.hash.slice(algorithm.length + 1).replace(/=+$/, '') !== found.toString('base64url')
