@@ -1,5 +1,5 @@
 import type { Container } from './engine.ts'
-import { FrameError, type RunFrame } from './frames.ts'
+import type { RunFrame } from './frames.ts'
 import type { LauncherLink } from './launcher-link.ts'
 
 /** Bytes that are acknowledged together, where more wait. */
@@ -53,7 +53,8 @@ export function liveRun(container: Container, link: LauncherLink, acknowledge: A
   async function* runFrames(from: LauncherLink, taken: (offset: number) => void): AsyncGenerator<RunFrame> {
     for (;;) {
       const frame = await from.next()
-      if (frame.kind === 'ready') throw new FrameError('the launcher said ready twice')
+      // Said again when the waiting process died and has been replaced.
+      if (frame.kind === 'ready') continue
       try {
         yield frame
       } finally {

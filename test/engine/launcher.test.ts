@@ -192,6 +192,15 @@ def main():
     for (const said of [raises, ends, slow]) assert.equal(said?.result, 1)
   })
 
+  test('a waiting process that dies is replaced', async () => {
+    const dying = 'import os, threading\nthreading.Timer(0.1, lambda: os._exit(9)).start()\n'
+    const waiting = await made.standby('3.11', { ...CODE, 'dying.py': dying }, { preload: ['dying'] })
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    const said = await follow(waiting.run({ function: 'package.work:add', args: [1] }))
+    assert.match(said.notes.join(), /the waiting process ended \(exit code 9\); the run has a new one/)
+    assert.equal((said.result as { sum: number }).sum, 3)
+  })
+
   test('what a preload prints comes out as output of the run', async () => {
     const code = { 'loud.py': 'print("loading")\ndef main():\n    print("running")\n' }
     const said = await runTask(made.standby('3.11', code, { preload: ['loud'] }), { function: 'loud:main' })

@@ -27,33 +27,23 @@ import select
 import signal
 import sys
 import time
-from collections import deque
 
 from child import Child
 from machine import complain, ensure_home, kill_all, oom_kills, read, set_dumpable, signal_name
-from spool import BEGAN, NOTE, OUTCOME, READY, RESULT, STDERR, STDOUT, Spool, encode, microseconds
+from service import Service
+from spool import BEGAN, NOTE, OUTCOME, READY, RESULT, STDERR, STDOUT, encode, microseconds
 
 DRAIN = 1.0  # seconds in which what the user's process left behind may finish its output
 GRACE = 5.0  # seconds from SIGTERM to SIGKILL
-MOST_LINE = 64 << 20
 NEVER = float("inf")
 
 
 class Launcher:
     def __init__(self, options):
         self.options = options
-        self.spool = Spool(options["window"], options["spool"])
-        # Frames go where nothing else can write: no print of this process, and none of the user's.
-        self.out = os.dup(1)
-        os.dup2(2, 1)
-        os.set_blocking(self.out, False)
-        os.set_blocking(0, False)
-        self.control = deque()  # goes out before the spool, and only once
-        self.outgoing = memoryview(b"")
-        self.line = bytearray()
-        self.stdin_open = True
+        self.service = Service(options)
+        self.spool = self.service.spool
         self.state = "preloading"  # then waiting, running, ended
-        self.heard = time.monotonic()
         self.terminated = False
         self.reason = None  # why the user's process was told to end
         self.preload_at = self.timeout_at = self.kill_at = self.drain_at = self.close_at = NEVER
@@ -81,7 +71,7 @@ class Launcher:
 
     def run(self):
         while not self.over():
-            self.flush()
+            self.service.flush()
             self.step()
 
     # Waiting for what comes next.
@@ -95,11 +85,11 @@ class Launcher:
                 handlers[fd] = handler
 
         watch(self.wakeup, select.POLLIN, self.reap)
-        watch(0 if self.stdin_open else None, select.POLLIN, self.listen)
+        watch(self.service.stdin, select.POLLIN, self.obey)
         watch(child.report, select.POLLIN, self.hear_child)
         watch(child.give_to if child.task else None, select.POLLOUT, child.push)
-        watch(self.out if self.outgoing else None, select.POLLOUT, self.flush)
-        if self.room():
+        watch(self.service.out if self.service.outgoing else None, select.POLLOUT, self.service.flush)
+        if self.service.room():
             watch(child.out, select.POLLIN, lambda: self.collect("out", STDOUT))
             watch(child.err, select.POLLIN, lambda: self.collect("err", STDERR))
         for fd, _ in poller.poll(self.patience()):
@@ -108,16 +98,10 @@ class Launcher:
     def patience(self):
         """Milliseconds until the next deadline."""
         now = time.monotonic()
-        silent, gone = self.heard + self.options["silence"], self.heard + self.options["unattached"]
+        heard = self.service.heard
+        silent, gone = heard + self.options["silence"], heard + self.options["unattached"]
         every = (silent, gone, self.preload_at, self.timeout_at, self.kill_at, self.drain_at, self.close_at)
         return 1 + int(1000 * (min([at for at in every if at > now] + [now + GRACE]) - now))
-
-    def attached(self):
-        return time.monotonic() - self.heard < self.options["silence"]
-
-    def room(self):
-        """Whether more of the user's output may be read."""
-        return not self.attached() or (self.spool.held() < self.options["window"] and not self.spool.crowded())
 
     def over(self):
         """Meets the deadlines; whether there is nothing left to do."""
@@ -130,7 +114,7 @@ class Launcher:
         if self.kill_at <= now:
             self.kill_at = NEVER
             kill_all(self.child.pid)
-        unattached = now - self.heard - self.options["unattached"]
+        unattached = now - self.service.heard - self.options["unattached"]
         if unattached >= 0 and self.state == "running" and self.reason is None:
             self.stop("unattached", GRACE)
         if self.terminated:
@@ -140,41 +124,27 @@ class Launcher:
             self.stop("cancelled", GRACE)
         if self.state == "running" and self.child.status is not None:
             self.settle(now)
-        if self.state == "ended" and self.spool.empty() and not self.outgoing:
+        if self.state == "ended" and self.service.settled():
             return True
         return unattached >= (GRACE + DRAIN if self.state == "running" else 0)
 
     # The service.
 
-    def listen(self):
-        data = read(0)
-        if data == b"":
-            self.stdin_open = False
-        if not data:
-            return
-        self.heard = time.monotonic()
-        self.line += data
-        if len(self.line) > MOST_LINE:
-            self.line.clear()
-            complain(f"a line on stdin is longer than {MOST_LINE} bytes")
-        if b"\n" in data:
-            *lines, rest = bytes(self.line).split(b"\n")
-            self.line = bytearray(rest)
-            for line in filter(None, lines):
-                self.obey(line)
-
-    def obey(self, line):
-        commands = {"task": self.begin, "ack": self.spool.ack, "cancel": self.cancel, "resume": self.resume, "ping": bool}
-        try:
-            ((name, value),) = json.loads(line).items()
-            commands[name](value)
-        except Exception as error:  # half a line of somebody who is gone, or a fault of the service
-            complain(f"a line on stdin was not understood ({error.__class__.__name__}, {len(line)} bytes)")
+    def obey(self):
+        orders = {"task": self.begin, "ack": self.spool.ack, "cancel": self.cancel, "resume": self.resume, "ping": bool}
+        for name, value in self.service.commands():
+            try:
+                orders[name](value)
+            except (KeyError, TypeError, AttributeError) as error:
+                complain(f"{name} on stdin was not understood: {error!r}")
 
     def begin(self, task):
-        if self.state != "waiting":
+        # It may come while a process that died waiting is replaced.
+        if self.state not in ("preloading", "waiting"):
             return complain(f"a task was refused: {self.state}")
         self.state = "running"
+        self.service.ready = True
+        self.preload_at = NEVER
         self.started = time.monotonic()
         if task.get("timeout") is not None:
             self.timeout_at = self.started + task["timeout"]
@@ -188,35 +158,14 @@ class Launcher:
             self.terminated = True
 
     def resume(self, value):
-        self.outgoing = memoryview(b"")
-        self.control = deque([value["marker"].encode()])
-        self.spool.resume(value["offset"])
+        self.service.resume(value["offset"], value["marker"])
         if self.state != "preloading":
             self.say_ready()
 
     def say_ready(self):
         about = json.dumps({"state": self.state, "python": "%d.%d.%d" % sys.version_info[:3]}).encode()
-        self.control.append(encode(READY, self.spool.next, microseconds(), about))
-
-    def flush(self):
-        """Writes what stdout takes."""
-        while self.out is not None:
-            if not self.outgoing:
-                if self.control:
-                    data = self.control.popleft()
-                else:
-                    # The first thing that is heard is READY.
-                    data = None if self.state == "preloading" else self.spool.take()
-                if data is None:
-                    return
-                self.outgoing = memoryview(data)
-            try:
-                self.outgoing = self.outgoing[os.write(self.out, self.outgoing) :]
-            except BlockingIOError:
-                return
-            except OSError as error:
-                complain(f"stdout is gone: {error}")
-                self.out = None
+        self.service.urgent.append(encode(READY, self.spool.next, microseconds(), about))
+        self.service.ready = True
 
     # The user's process.
 
@@ -249,6 +198,7 @@ class Launcher:
     def replace_child(self):
         self.child.close()
         self.state = "preloading"
+        self.service.ready = False
         self.fork([])
 
     def note(self, text):
@@ -299,7 +249,7 @@ class Launcher:
         if child.out is None and child.err is None:
             kill_all(child.pid)
             self.finish()
-        elif not self.room():
+        elif not self.service.room():
             # The clocks stand still: it can't finish while nobody takes its output.
             self.drain_at = now + DRAIN if self.drain_at != NEVER else NEVER
             self.close_at = now + GRACE if self.close_at != NEVER else NEVER

@@ -14,7 +14,7 @@ from machine import prefer_as_victim, set_dumpable
 
 REPORT = struct.Struct(">cI")
 MOST_RESULT = 16 << 20
-LAUNCHER = ("child", "machine", "spool", "user")
+LAUNCHER = ("child", "machine", "service", "spool", "user")
 
 
 def become_user(sys_path, preload, out, err, report, task):
