@@ -8,6 +8,7 @@ export interface Need {
 /** A run wants more than the whole node has. */
 export class NeverFits extends Error {
   override name = 'NeverFits'
+  readonly hint = 'Ask for less, or raise MEADOW_NODE_MEMORY and MEADOW_NODE_CPUS on the service.'
 }
 
 interface Waiting {
@@ -40,14 +41,16 @@ export class Admission {
    */
   async enter(need: Need, signal: AbortSignal, ahead: (count: number) => void): Promise<() => void> {
     signal.throwIfAborted()
-    if (!fits(need, this.#total)) {
-      throw new NeverFits(
-        `${describe(need)} were asked for, and the node has ${describe(this.#total)} for runs; ask for less, or raise MEADOW_NODE_MEMORY and MEADOW_NODE_CPUS`,
-      )
-    }
+    this.check(need)
     if (this.#waiting.length > 0 || !fits(need, this.#free)) await this.#wait(need, signal, ahead)
     else this.#take(need)
     return this.#once(need)
+  }
+
+  /** @throws {NeverFits} when the whole node is too small */
+  check(need: Need): void {
+    if (fits(need, this.#total)) return
+    throw new NeverFits(`${describe(need)} were asked for, and the node has ${describe(this.#total)} for runs`)
   }
 
   /** Takes room that is used already, by a run of an earlier process, whether there is any or not. */
