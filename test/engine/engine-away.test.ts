@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { dockerEngine } from '../../service/engine/docker.ts'
+import { type DockerEngine, dockerEngine } from '../../service/engine/docker.ts'
 import { EngineUnavailable } from '../../service/engine/engine.ts'
 import type { RunFrame } from '../../service/engine/frames.ts'
 import { reattach } from '../../service/engine/standby.ts'
@@ -9,12 +9,15 @@ import { testEngine } from '../support/standbys.ts'
 
 let proxy: SocketProxy
 let made: ReturnType<typeof testEngine>
+let docker: DockerEngine
 before(async () => {
   proxy = await socketProxy('/var/run/docker.sock')
-  made = testEngine('away', dockerEngine({ socketPath: proxy.path, networkPrefix: 'mdwtest' }))
+  docker = dockerEngine({ socketPath: proxy.path, networkPrefix: 'mdwaway' })
+  made = testEngine('away', docker)
 })
 afterEach(() => proxy.mend())
 after(async () => {
+  await docker.removeNetworks()
   await made.clean()
   await proxy.remove()
 })
