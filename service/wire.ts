@@ -26,6 +26,7 @@ import { lockWith } from './jobs/ensure-lock.ts'
 import { createEventWriter } from './jobs/event-writer.ts'
 import { isRetryable } from './jobs/failure.ts'
 import { keepHouse } from './jobs/housekeeping.ts'
+import { ImageStore } from './jobs/image-store.ts'
 import { Journal } from './jobs/journal.ts'
 import { KeyedQueue } from './jobs/keyed-queue.ts'
 import { layerIndex } from './jobs/layer-index.ts'
@@ -39,6 +40,7 @@ import { isOperatorBase } from './policy/bases.ts'
 import { Bases } from './registry/bases.ts'
 import { RegistryClient } from './registry/client.ts'
 import { EmbeddedRegistry } from './registry/embedded.ts'
+import { SecretMask } from './secrets/mask.ts'
 import { createSource } from './source/source.ts'
 
 /** A running service. */
@@ -148,7 +150,11 @@ async function startWork(
   const report = (message: string, error: unknown) =>
     log(`${message}: ${error instanceof Error ? error.message : error}`)
   const ca = config.caBundle === undefined ? {} : { ca: await readFile(config.caBundle, 'utf8') }
-  const events = createEventWriter({ database, report })
+  const mask = new SecretMask()
+  const { token, webhookSecret, pullPassword } = folder
+  for (const { secret } of config.tokens ?? []) mask.add(secret)
+  for (const secret of [token, config.webhookSecret ?? webhookSecret, pullPassword]) mask.add(secret)
+  const events = createEventWriter({ database, mask, report })
   opened.defer(() => events.close())
   const work = join(config.data, 'work')
   const fetcher = createFetcher({
@@ -179,8 +185,9 @@ async function startWork(
 
   const index = config.indexUrl?.href ?? DEFAULT_INDEX
   const isPublicIndex = config.publicIndexes.includes(index.replace(/\/$/, ''))
+  const store = new ImageStore(database, blobs, registry)
   const images = new ImagePipeline({
-    ...{ database, blobs, builder, fetcher, transcoder, registry, bring },
+    ...{ database, blobs, builder, fetcher, transcoder, store, bring },
     removeImage: (reference) => engine.removeImage(reference),
     zstd: Number.parseInt(info.version, 10) >= ZSTD_SINCE,
     folder: work,
@@ -206,7 +213,7 @@ async function startWork(
   })
   const standbys = new StandbyPool({ database, blobs, engine, bring, node, limits: config.standby, log })
   opened.defer(() => standbys.close())
-  const wishes = new Wishes(database, registry, config.run, networks)
+  const wishes = new Wishes(database, store, config.run, networks)
   const admission = new Admission(config.node)
   opened.defer(keepHouse({ database, node, admission, report }))
   const worker = startWorker({

@@ -8,8 +8,9 @@ import type { BaseImage } from '../image/base.ts'
 import { keyOf } from '../image/keys.ts'
 import type { Lock } from '../interpreter/lock.ts'
 import { GLOBAL } from '../policy/domain.ts'
-import type { ImageOrder, ImagePipeline } from './ensure-image.ts'
+import type { ImagePipeline } from './ensure-image.ts'
 import { baseAndProbe, type Locked, type LockParts, type Seed } from './ensure-lock.ts'
+import type { ImageOrder } from './image-order.ts'
 import type { Journal } from './journal.ts'
 
 /** What making the builder image needs. */

@@ -12,6 +12,7 @@ import { ContainerMissing, type Engine } from '../engine/engine.ts'
 import { LauncherGone, type LiveRun, reattach, type Standby } from '../engine/standby.ts'
 import type { Domain } from '../policy/domain.ts'
 import type { Code, Source } from '../source/source.ts'
+import { hitAccount } from './account.ts'
 import type { Admission } from './admission.ts'
 import { awaitBuild, BuildDidNotFinish } from './await-build.ts'
 import { watchCancel } from './cancel.ts'
@@ -57,7 +58,9 @@ export function runHandler(parts: RunParts): JobHandler {
       await new Running(parts, row, context, cancel.signal).toItsEnd()
     },
     failed: async (unit, job, error) => {
-      await conclude(parts.events, unit, runOf(job.payload), { outcome: 'error', ...describeFailure(error) })
+      const id = runOf(job.payload)
+      const conclusion: Conclusion = { outcome: 'error', ...describeFailure(error) }
+      if (await conclude(unit, id, conclusion)) tell(parts.events, id, conclusion)
     },
   }
 }
@@ -84,7 +87,8 @@ class Running {
     const { events } = this.#parts
     const conclusion = await this.#conclusion()
     await events.flush(this.#row.id)
-    await this.#context.commit((unit) => conclude(events, unit, this.#row.id, conclusion))
+    if (await this.#context.commit((unit) => conclude(unit, this.#row.id, conclusion)))
+      tell(events, this.#row.id, conclusion)
     // Nobody waits for this: a container that stays because we die here is a stray of the next start.
     if (this.#row.container !== null) await this.#parts.engine.container(this.#row.container).remove()
   }
@@ -103,6 +107,8 @@ class Running {
 
   async #begin(): Promise<Conclusion> {
     const signal = AbortSignal.any([this.#context.signal, this.#cancelled])
+    // Before a build that would be for nothing.
+    this.#parts.admission.check(this.#parts.wishes.need(this.#request))
     const code = await this.#code(signal)
     const build = await this.#build(code, signal)
     const { wish, warning } = await this.#parts.wishes.of({
@@ -146,7 +152,7 @@ class Running {
     const { repository } = this.#row
     const order = buildOrder({ repository, name: this.#request.repository }, this.#request)
     const { build, how } = await orderBuild(database, code.domain, order)
-    if (how === 'known') return this.#account(build, hit(build))
+    if (how === 'known') return this.#account(build, hitAccount(build))
     await this.#context.commit(({ db }) => updateRun(db, this.#row.id, { state: 'building', build: build.id }))
     this.#journal.tell({ kind: 'state', state: 'building', build: build.id })
     const finished = await awaitBuild(database, build.id, signal)
@@ -232,11 +238,14 @@ class Running {
   }
 }
 
-/** Ends a run in the database and tells its followers. */
-async function conclude(events: EventWriter, { db, notify }: Unit, id: string, end: Conclusion): Promise<void> {
-  if (!(await finishRun(db, id, { ...end, now: Date.now() }))) return
-  const { outcome, exitCode, message, hint } = end
+/** Ends a run in the database. False where it had ended before. */
+async function conclude({ db, notify }: Unit, id: string, end: Conclusion): Promise<boolean> {
   notify(`events:${id}`)
+  return await finishRun(db, id, { ...end, now: Date.now() })
+}
+
+/** Tells the followers of a run how it ended. */
+function tell(events: EventWriter, id: string, { outcome, exitCode, message, hint }: Conclusion): void {
   void events.append(id, {
     kind: 'state',
     state: 'finished',
@@ -245,19 +254,6 @@ async function conclude(events: EventWriter, { db, notify }: Unit, id: string, e
     ...(message !== undefined && { message }),
     ...(hint !== undefined && { hint }),
   })
-}
-
-/** The account of a run whose image was there before it asked. */
-function hit(build: BuildRow): CacheAccount {
-  const account = JSON.parse(build.cache ?? '{}') as CacheAccount
-  return {
-    ...account,
-    verdict: 'hit',
-    reason: 'the image of this commit and environment was there before the run',
-    'packages-new': 0,
-    'bytes-reused': account['bytes-reused'] + account['bytes-transferred'],
-    'bytes-transferred': 0,
-  }
 }
 
 function runOf(payload: string): string {

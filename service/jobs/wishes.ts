@@ -6,8 +6,7 @@ import type { BuildRow } from '../database/schema.ts'
 import type { NetworkClass } from '../engine/engine.ts'
 import { effectiveNetwork } from '../engine/network-class.ts'
 import { type Domain, isTrusted, readable } from '../policy/domain.ts'
-import type { EmbeddedRegistry } from '../registry/embedded.ts'
-import { imageRepository } from './ensure-image.ts'
+import type { ImageStore } from './image-store.ts'
 import type { StandbyWish } from './standby-pool.ts'
 
 /** What a run gets where it asks for nothing else. Sizes in bytes. */
@@ -28,14 +27,14 @@ export interface WishAsked {
 /** Turns builds into wishes for standbys: a run finds the standby of its push if both ask in the same way. */
 export class Wishes {
   readonly #database: Database
-  readonly #registry: EmbeddedRegistry
+  readonly #images: ImageStore
   readonly #defaults: RunDefaults
   readonly #networks: NetworkClass[]
 
   /** @param networks the classes that the engine can enforce */
-  constructor(database: Database, registry: EmbeddedRegistry, defaults: RunDefaults, networks: NetworkClass[]) {
+  constructor(database: Database, images: ImageStore, defaults: RunDefaults, networks: NetworkClass[]) {
     this.#database = database
-    this.#registry = registry
+    this.#images = images
     this.#defaults = defaults
     this.#networks = networks
   }
@@ -54,7 +53,7 @@ export class Wishes {
     const wanted = trusted ? (request?.network ?? 'internet') : 'none'
     const { network, warning } = effectiveNetwork(wanted, trusted, this.#networks)
     const wish: StandbyWish = {
-      image: this.#registry.reference(imageRepository(image.domain), image.digest),
+      image: this.#images.reference(image),
       bundle,
       domain,
       user: image.user,
