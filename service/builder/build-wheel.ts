@@ -13,7 +13,8 @@ import type { BuilderContext } from './context.ts'
 import { BrokenFrames, Frames } from './frames.ts'
 import { putUv, UV } from './put-uv.ts'
 import { pythonSource } from './python-source.ts'
-import { STEP_FOLDER, Step, StepFailed } from './step.ts'
+import { Step, StepFailed } from './step.ts'
+import { STEP_FOLDER } from './step-spec.ts'
 import { UV_CONFIG, uvConfig } from './uv.ts'
 
 /** Said by a container in which the user's code ran. */

@@ -3,7 +3,7 @@ import { tarArchive } from '../../common/tar.ts'
 import type { Container } from '../engine/engine.ts'
 import type { BuilderContext } from './context.ts'
 import { BUILDER_ENV } from './resolver-pool.ts'
-import { STEP_FOLDER } from './step.ts'
+import { STEP_FOLDER } from './step-spec.ts'
 
 const FOLDER = `${STEP_FOLDER}/bin`
 /** Where uv is after `putUv`. It is one file that needs no Python, but glibc. */

@@ -5,7 +5,8 @@ import type { ResolveOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
 import { putUv, UV } from './put-uv.ts'
 import type { ResolverPool } from './resolver-pool.ts'
-import { STEP_FOLDER, Step, StepFailed } from './step.ts'
+import { Step, StepFailed } from './step.ts'
+import { STEP_FOLDER } from './step-spec.ts'
 import { UV_CONFIG, uvCompileArguments, uvConfig } from './uv.ts'
 
 /** How uv says that nothing but a build would do. */

@@ -1,36 +1,16 @@
 import { Readable, type Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
-import { tarArchive } from '../../common/tar.ts'
-import type { Attachment, Container, ContainerSpec, NetworkClass } from '../engine/engine.ts'
+import type { Attachment, Container } from '../engine/engine.ts'
 import type { StepOptions } from './builder.ts'
 import { type BuilderContext, type BuilderLimits, LimitReached } from './context.ts'
 import { BrokenFrames } from './frames.ts'
+import { containerSpec, type StepSpec, stepFiles } from './step-spec.ts'
 
-/** Where steps find what is put in. Never in an image. */
-export const STEP_FOLDER = '/opt/meadow'
-const CA_FILE = `${STEP_FOLDER}/ca.pem`
 const DISK_INTERVAL = 2000
 /** How much of stderr is kept for error messages, in characters. */
 const TAIL = 65_536
 /** How long a container may take to end after it was killed, in milliseconds. */
 const GRACE = 30_000
-
-/** What is to run. */
-export interface StepSpec {
-  /** As it is said in errors: `compiling`. */
-  name: string
-  image: string
-  command: string[]
-  env?: Record<string, string>
-  /** The image's own user where it is not set. */
-  user?: string
-  network: NetworkClass
-  limits?: Partial<BuilderLimits>
-  /** Whether its disk use is watched: where code runs that users chose. */
-  watchDisk?: boolean
-  /** Small files, by their path below `/`. */
-  files?: Record<string, string>
-}
 
 /** A step's process failed. */
 export class StepFailed extends Error {
@@ -84,8 +64,8 @@ export class Step implements AsyncDisposable {
     const limits = { ...context.limits, ...spec.limits }
     const container = await context.engine.create(containerSpec(context, spec, limits))
     try {
-      const files = { ...spec.files, ...(context.caBundle === undefined ? {} : { [CA_FILE]: context.caBundle }) }
-      if (Object.keys(files).length > 0) await container.put(Readable.from([tarOf(files)]), '/')
+      const files = stepFiles(context, spec)
+      if (files) await container.put(Readable.from([files]), '/')
       const attachment = await container.attach()
       return new Step(spec, { container, attachment, limits }, options)
     } catch (error) {
@@ -220,53 +200,8 @@ export class Step implements AsyncDisposable {
   }
 
   async #checkDisk(): Promise<void> {
+    // Where the engine doesn't answer it is asked again; a container that is gone ends the step by itself.
     const used = await this.#container.diskUsed().catch(() => 0)
     if (used > this.#limits.disk) this.stop(new LimitReached(this.#name, 'disk', this.#limits))
   }
-}
-
-function containerSpec(context: BuilderContext, spec: StepSpec, limits: BuilderLimits): ContainerSpec {
-  const { memory, cpus, pids, disk } = limits
-  const { caBundle, indexUrl } = context
-  return {
-    image: spec.image,
-    command: spec.command,
-    env: {
-      LANG: 'C.UTF-8',
-      HOME: '/tmp',
-      ...(caBundle === undefined
-        ? {}
-        : { SSL_CERT_FILE: CA_FILE, PIP_CERT: CA_FILE, REQUESTS_CA_BUNDLE: CA_FILE, CURL_CA_BUNDLE: CA_FILE }),
-      // uv has it from its settings, where more can be said of it.
-      ...(indexUrl === undefined ? {} : { PIP_INDEX_URL: indexUrl }),
-      ...spec.env,
-    },
-    ...(spec.user === undefined ? {} : { user: spec.user }),
-    workdir: '/',
-    labels: { 'run.meadow.node': context.node, 'run.meadow.step': spec.name },
-    memory,
-    cpus,
-    pids,
-    disk,
-    network: spec.network,
-  }
-}
-
-/** A tar of files with their folders. */
-function tarOf(files: Record<string, string>): Buffer {
-  const folders = new Set<string>()
-  for (const path of Object.keys(files)) {
-    const parts = path.replace(/^\//, '').split('/').slice(0, -1)
-    for (const [index] of parts.entries()) folders.add(parts.slice(0, index + 1).join('/'))
-  }
-  return tarArchive([
-    ...[...folders].map((path) => ({ path, type: 'directory' as const, mode: 0o755, mtime: 0 })),
-    ...Object.entries(files).map(([path, text]) => ({
-      path: path.replace(/^\//, ''),
-      type: 'file' as const,
-      mode: 0o644,
-      mtime: 0,
-      content: Buffer.from(text),
-    })),
-  ])
 }

@@ -1,5 +1,5 @@
 import type { Probe } from '../interpreter/probe.ts'
-import { STEP_FOLDER } from './step.ts'
+import { STEP_FOLDER } from './step-spec.ts'
 
 /** Versions of glibc that uv knows as platforms (`uv pip compile --help`). */
 const GLIBC_MINORS = [40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 28, 17]

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { Frames } from '../../service/builder/frames.ts'
-import { Step, StepFailed, type StepSpec } from '../../service/builder/step.ts'
+import { Step, StepFailed } from '../../service/builder/step.ts'
+import type { StepSpec } from '../../service/builder/step-spec.ts'
 import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
 
 let parts: TestBuilder
