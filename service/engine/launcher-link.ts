@@ -20,6 +20,11 @@ export class LauncherGone extends Error {
   }
 }
 
+/** Its launcher still waits: the task never reached it, so that it can be given to another one. */
+export class NeverBegan extends LauncherGone {
+  override name = 'NeverBegan'
+}
+
 /** A line for the launcher's stdin; see `launcher/__main__.py`. */
 export type Command =
   | { task: object }

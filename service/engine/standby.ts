@@ -3,12 +3,12 @@ import { Readable } from 'node:stream'
 import type { Container, ContainerSpec, Engine } from './engine.ts'
 import { FrameDecoder } from './frames.ts'
 import { LAUNCHER_PATH, launcherTar, WORKSPACE } from './launcher-files.ts'
-import { LauncherGone, LauncherLink } from './launcher-link.ts'
+import { LauncherGone, LauncherLink, NeverBegan } from './launcher-link.ts'
 import { type Acknowledge, type LiveRun, liveRun } from './live-run.ts'
 import { ownedTar, parseOwner } from './tar-owner.ts'
 
 export { launcherVersion, WORKSPACE } from './launcher-files.ts'
-export { LauncherGone } from './launcher-link.ts'
+export { LauncherGone, NeverBegan } from './launcher-link.ts'
 export type { Acknowledge, LiveRun } from './live-run.ts'
 
 /** The label of every container that a node makes for runs; its value is the node's id. */
@@ -115,7 +115,7 @@ export async function prepareStandby(engine: Engine, spec: StandbySpec, signal: 
 /**
  * Takes up a run that an earlier process began.
  * @param from the `end` of the last frame that is stored
- * @throws {LauncherGone} when its container has ended; {ContainerMissing} when it is gone
+ * @throws {NeverBegan} when it waits for its task; {LauncherGone} when its container has ended; {ContainerMissing} when it is gone
  */
 export async function reattach(
   engine: Engine,
@@ -135,7 +135,7 @@ export async function reattach(
       throw new LauncherGone(`container ${containerId.slice(0, 12)} has ended (exit code ${exit.exitCode})`, exit)
     })
     const { state } = await Promise.race([ready(link, RESUME_LIMIT, signal), ended])
-    if (state === 'waiting') throw new LauncherGone(`container ${containerId.slice(0, 12)} never had a task`)
+    if (state === 'waiting') throw new NeverBegan(`container ${containerId.slice(0, 12)} never had a task`)
     return liveRun(container, link, acknowledge)
   } catch (error) {
     link.close()

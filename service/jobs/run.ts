@@ -9,7 +9,7 @@ import { repositoryById } from '../database/repositories.ts'
 import { finishRun, runById, updateRun } from '../database/runs.ts'
 import type { BuildRow, RunRow } from '../database/schema.ts'
 import { ContainerMissing, type Engine } from '../engine/engine.ts'
-import { LauncherGone, type LiveRun, reattach, type Standby } from '../engine/standby.ts'
+import { LauncherGone, type LiveRun, NeverBegan, reattach, type Standby } from '../engine/standby.ts'
 import type { Domain } from '../policy/domain.ts'
 import type { Code, Source } from '../source/source.ts'
 import { hitAccount } from './account.ts'
@@ -96,8 +96,8 @@ class Running {
   /** What ends before the user's process does is a conclusion too, where it is nobody's failure or the user's own. */
   async #conclusion(): Promise<Conclusion> {
     try {
-      if (this.#row.container !== null) return await this.#resume(this.#row.container)
-      return await this.#begin()
+      const resumed = this.#row.container === null ? undefined : await this.#resume(this.#row.container)
+      return resumed ?? (await this.#begin())
     } catch (error) {
       if (this.#cancelled.aborted && !this.#context.signal.aborted) return { outcome: 'cancelled' }
       if (error instanceof BuildDidNotFinish) return { outcome: 'error', ...describeFailure(error) }
@@ -203,8 +203,8 @@ class Running {
     return await this.#follow(live)
   }
 
-  /** Takes up a run whose service process died. */
-  async #resume(container: string): Promise<Conclusion> {
+  /** Takes up a run whose service process died. Undefined where it has to begin from the start. */
+  async #resume(container: string): Promise<Conclusion | undefined> {
     const { engine, database } = this.#parts
     const leave = this.#parts.admission.occupy(this.#parts.wishes.need(this.#request))
     try {
@@ -213,12 +213,19 @@ class Running {
       this.#journal.note('the service lost sight of this run and takes it up again')
       return await this.#follow(live)
     } catch (error) {
+      if (error instanceof NeverBegan) return await this.#startOver(container)
       if (!(error instanceof LauncherGone) && !(error instanceof ContainerMissing)) throw error
       const message = `the run was interrupted and could not be taken up again: ${error.message}`
       return { outcome: 'lost', message, hint: 'run it again' }
     } finally {
       leave()
     }
+  }
+
+  /** The service died between noting the container and handing over the task: nothing has run yet. */
+  async #startOver(container: string): Promise<undefined> {
+    await this.#parts.engine.container(container).remove()
+    this.#row.container = null
   }
 
   async #follow(live: LiveRun): Promise<Conclusion> {

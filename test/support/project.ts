@@ -99,11 +99,15 @@ export class Project {
   }
 
   /** Tells the service of a push. What it says that it did. */
-  async push(commit: string, { ref, delivery }: { ref?: string; delivery?: string } = {}): Promise<string> {
-    const body = this.pushBody(commit, ref)
+  async push(commit: string, { ref }: { ref?: string } = {}): Promise<string> {
+    return await this.deliver(this.pushBody(commit, ref))
+  }
+
+  /** Sends a signed delivery, under an id of its own. What the service says that it did. */
+  async deliver(body: string): Promise<string> {
     const headers = {
       'x-github-event': 'push',
-      'x-github-delivery': delivery ?? randomUUID(),
+      'x-github-delivery': randomUUID(),
       'x-hub-signature-256': sign(body, this.#home.webhookSecret),
     }
     const answer = await this.#fetch('/webhooks/github', { method: 'POST', body, headers })
@@ -183,6 +187,11 @@ export class Project {
    */
   async call(method: string, path: string, body?: unknown): Promise<unknown> {
     return await (await this.#authorized(method, path, body, ANSWER_MS)).json()
+  }
+
+  /** What a call answers that is no JSON. */
+  async text(path: string): Promise<string> {
+    return await (await this.#authorized('GET', path, undefined, ANSWER_MS)).text()
   }
 
   async #authorized(method: string, path: string, body: unknown, limit: number): Promise<Response> {
