@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import Docker from 'dockerode'
 import type { Say } from './command.ts'
 import { ensurePackages, findProgram, SetupImpossible } from './packages.ts'
-import { childrenOf, endProcess, isRunning } from './process.ts'
+import { childrenOf, endProcess, endWithUs, isRunning } from './process.ts'
 
 /** An engine that answers. */
 export interface RunningDocker {
@@ -55,6 +55,7 @@ async function startDockerd(say: Say, socket: string, daemon: [string, ...string
   // A group of its own: an interrupt at the terminal must not end it before those who use it.
   const child = spawn(program, [...args, ...files], { stdio: ['ignore', log, log], detached: true })
   closeSync(log)
+  const keep = endWithUs(child)
   const failed = new Promise<never>((_, reject) => {
     child.once('error', reject)
     child.once('exit', (code) => reject(new Error(`dockerd ended with ${code}`)))
@@ -62,6 +63,7 @@ async function startDockerd(say: Say, socket: string, daemon: [string, ...string
   const stop = async () => {
     if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
       await endWithChildren(child.pid)
+    keep()
     rmSync(folder, { recursive: true, force: true })
   }
   const givenUp = new AbortController()

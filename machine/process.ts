@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -31,6 +32,16 @@ function procFile(path: string): string {
   } catch {
     return ''
   }
+}
+
+/**
+ * Sees to it that a process does not outlive this one, however this one ends (but by SIGKILL).
+ * @returns the way to take that back, once somebody else has ended it
+ */
+export function endWithUs(child: ChildProcess): () => void {
+  const end = () => void child.kill('SIGTERM')
+  process.once('exit', end)
+  return () => process.off('exit', end)
 }
 
 /**

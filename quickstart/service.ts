@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Docker from 'dockerode'
 import { freePort } from '../machine/free-port.ts'
-import { endProcess } from '../machine/process.ts'
+import { endProcess, endWithUs } from '../machine/process.ts'
 
 /** The service as a process of its own, as `npm start` runs it. */
 export interface ServiceProcess {
@@ -56,9 +56,11 @@ export async function startService(folder: string, settings: Record<string, stri
     detached: true,
   })
   closeSync(log)
+  const keep = endWithUs(child)
   const ended = () => child.exitCode !== null || child.signalCode !== null
   const stop = async () => {
     if (child.pid !== undefined && !ended()) await endProcess(child.pid, STOP_SECONDS * 1000)
+    keep()
   }
   const awaitStandby = (image: string, since: number) => readyStandby(join(folder, 'data/state.db'), image, since)
   const service = { url: `http://${host}`, host, token, webhookSecret, logFile, awaitStandby, stop }

@@ -172,18 +172,18 @@ async function startWork(
   const networks = info.networks
   const { network, warning } = effectiveNetwork('internet', true, networks)
   if (warning !== undefined) log(`warning: ${warning}`)
+  const index = config.indexUrl?.href ?? DEFAULT_INDEX
   const bring = bringImageWith(engine, credential)
   const builderOptions = {
     ...{ engine, node, network, limits: config.build },
     pull: async (reference: string, signal: AbortSignal) => void (await bring(reference, { signal })),
     ...(ca.ca !== undefined && { caBundle: ca.ca }),
-    ...(config.indexUrl && { indexUrl: config.indexUrl.href }),
+    indexUrl: index,
   }
   // The builder is baked by the pipeline that needs it: each is asked for only once both are there.
   const builder = createBuilder({ ...builderOptions, blobs, folder: work, image: () => builderImage.reference() })
   opened.defer(() => builder.close())
 
-  const index = config.indexUrl?.href ?? DEFAULT_INDEX
   const isPublicIndex = config.publicIndexes.includes(index.replace(/\/$/, ''))
   const store = new ImageStore(database, blobs, registry)
   const images = new ImagePipeline({

@@ -67,14 +67,18 @@ async function received(
   try {
     const filename = await receive(step, path, most).catch((error) => step.blame(error))
     await step.finish()
-    if (filename === undefined) throw new BuildFailed(`${name}: the build made no wheel`, HINT)
+    if (filename === undefined) throw new BuildFailed(name, `${name}: the build made no wheel`, HINT)
     const bytes = createReadStream(path)
     bytes.once('close', () => void rm(path, { force: true }))
     return { filename, bytes }
   } catch (error) {
     await rm(path, { force: true })
     if (!(error instanceof StepFailed)) throw error
-    throw new BuildFailed(`${name}: its build failed with exit code ${error.exitCode}:\n${error.log.trim()}`, HINT)
+    throw new BuildFailed(
+      name,
+      `${name}: its build failed with exit code ${error.exitCode}:\n${error.log.trim()}`,
+      HINT,
+    )
   }
 }
 

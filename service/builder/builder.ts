@@ -88,9 +88,12 @@ export interface Builder {
 /** A build backend did not make a wheel. */
 export class BuildFailed extends Error {
   override name = 'BuildFailed'
+  /** The package, normalised. */
+  readonly package: string
   readonly hint: string
-  constructor(message: string, hint: string) {
+  constructor(name: string, message: string, hint: string) {
     super(message)
+    this.package = name
     this.hint = hint
   }
 }

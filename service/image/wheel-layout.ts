@@ -1,5 +1,6 @@
+import { normalizeName } from '../../common/package-name.ts'
 import { ENVIRONMENT } from './skeleton.ts'
-import { normaliseName, sameVersion, type WheelName } from './wheel-name.ts'
+import { sameVersion, type WheelName } from './wheel-name.ts'
 import { WheelRefused } from './wheel-refused.ts'
 import type { ZipEntry } from './zip-directory.ts'
 
@@ -113,7 +114,7 @@ function ownFolders(filename: string, name: WheelName, entries: ZipEntry[]): { d
 /** Whether `{distribution}-{version}.dist-info` or `.data` is that of a wheel. */
 function describes(folder: string, { name, version }: WheelName): boolean {
   const [, distribution = '', folderVersion = ''] = /^(.+)-([^-]+)\.(?:dist-info|data)$/.exec(folder) ?? []
-  return normaliseName(distribution) === name && sameVersion(folderVersion, version)
+  return normalizeName(distribution) === name && sameVersion(folderVersion, version)
 }
 
 function checkType(filename: string, { name, unixMode, size }: ZipEntry): void {

@@ -1,3 +1,4 @@
+import { normalizeName } from '../../common/package-name.ts'
 import { WheelRefused } from './wheel-refused.ts'
 
 /** What a wheel's file name says. */
@@ -19,12 +20,7 @@ export function parseWheelName(filename: string): WheelName {
   if (!/^[A-Za-z0-9]([A-Za-z0-9._]*[A-Za-z0-9])?$/.test(distribution) || !/^[A-Za-z0-9._+!]+$/.test(version)) {
     throw new WheelRefused(filename, undefined, 'is no name of a wheel')
   }
-  return { name: normaliseName(distribution), distribution, version }
-}
-
-/** https://packaging.python.org/en/latest/specifications/name-normalization/ */
-export function normaliseName(name: string): string {
-  return name.replace(/[-_.]+/g, '-').toLowerCase()
+  return { name: normalizeName(distribution), distribution, version }
 }
 
 /** Whether two texts are the same version, however they spell it. */

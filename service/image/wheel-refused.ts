@@ -1,8 +1,12 @@
+import { normalizeName } from '../../common/package-name.ts'
+
 /** A wheel that breaks the format, is damaged, or would touch what is not its own. */
 export class WheelRefused extends Error {
   override name = 'WheelRefused'
   /** The wheel's file name. */
   readonly wheel: string
+  /** The package that its file name speaks of, normalised. */
+  readonly package: string
   /** The entry at fault, where it is one's. */
   readonly entry: string | undefined
   readonly reason: string
@@ -11,6 +15,7 @@ export class WheelRefused extends Error {
   constructor(wheel: string, entry: string | undefined, reason: string, hint = DEFAULT_HINT) {
     super(entry === undefined ? `${wheel}: ${reason}` : `${wheel}: ${JSON.stringify(entry)} ${reason}`)
     this.wheel = wheel
+    this.package = normalizeName(wheel.split('-', 1)[0] ?? '')
     this.entry = entry
     this.reason = reason
     this.hint = hint

@@ -20,6 +20,7 @@ import type { ImageStore } from './image-store.ts'
 import type { Journal } from './journal.ts'
 import { makeFragments } from './make-fragments.ts'
 import type { Made, MakeParts } from './make-order.ts'
+import { located } from './package-failed.ts'
 
 /** What the pipeline needs besides what making fragments needs. */
 export interface ImageParts extends MakeParts {
@@ -65,7 +66,11 @@ export class ImagePipeline {
   /** Gives the image of a spec: known, or made of what is known and what is not. */
   async ensure(order: ImageOrder, context: Context): Promise<EnsuredImage> {
     const locked = await this.#parts.lock(order, context)
-    return await this.fromLock(order, await this.#seeded(locked), context)
+    try {
+      return await this.fromLock(order, await this.#seeded(locked), context)
+    } catch (error) {
+      throw located(error, order.spec)
+    }
   }
 
   /** The steps behind the lock. One build an image at a time: who comes second finds it made. */

@@ -83,11 +83,13 @@ async function bytesOf(parts: MakeParts, { local, signal }: MakeOrder, artifact:
 async function transcode(parts: MakeParts, order: MakeOrder, artifact: Artifact, fetched: Fetched): Promise<Fragment> {
   const python = minorVersion(order.probe)
   const { blobs, builder, transcoder } = parts
+  const { signal } = order
   if (artifact.filename.endsWith('.whl')) {
-    return (await transcoder.transcode({ file: fetched.file, filename: artifact.filename, python, blobs })).fragment
+    return (await transcoder.transcode({ file: fetched.file, filename: artifact.filename, python, blobs, signal }))
+      .fragment
   }
   order.report(`building a wheel of ${artifact.filename}`)
   const wheel = await builder.buildWheel(order.base, order.probe, { artifact, file: fetched.file }, order)
   await using local = await workFile(parts.folder, wheel.bytes)
-  return (await transcoder.transcode({ file: local.file, filename: wheel.filename, python, blobs })).fragment
+  return (await transcoder.transcode({ file: local.file, filename: wheel.filename, python, blobs, signal })).fragment
 }

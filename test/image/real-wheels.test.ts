@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
+import { normalizeName } from '../../common/package-name.ts'
 import { parseRecord } from '../../service/image/record.ts'
 import { INTERPRETER } from '../../service/image/scripts.ts'
-import { normaliseName, parseWheelName } from '../../service/image/wheel-name.ts'
+import { parseWheelName } from '../../service/image/wheel-name.ts'
 import { contentsByPython, ended, seenByPython, sha256, transcode } from '../support/transcode.ts'
 
 /** Native code and entry points, much data, pure, data files, scripts, headers, namespace packages, odd names. */
@@ -48,7 +49,7 @@ after(() => rm(folder, { recursive: true }))
 
 for (const name of PACKAGES) {
   test(`${name} is what pip installs`, async () => {
-    const filename = (await readdir(wheels)).find((one) => parseWheelName(one).name === normaliseName(name))
+    const filename = (await readdir(wheels)).find((one) => parseWheelName(one).name === normalizeName(name))
     assert.ok(filename, `no wheel of ${name} was downloaded`)
     const { members, entries } = await transcode(await readFile(join(wheels, filename)), filename, python)
     const ours = contentsByPython(ended(members))

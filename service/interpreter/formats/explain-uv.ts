@@ -1,5 +1,5 @@
+import { normalizeName } from '../../../common/package-name.ts'
 import type { Requirement } from '../lock.ts'
-import { normalizeName } from '../package-name.ts'
 import { ResolutionFailed } from '../resolution.ts'
 import type { InterpreterSpec } from '../spec.ts'
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { environmentText } from '../../../common/environment-text.ts'
-import { normalizeName } from '../package-name.ts'
+import { normalizeName } from '../../../common/package-name.ts'
 import type { Probe } from '../probe.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import type { InterpreterSpec } from '../spec.ts'

@@ -1,4 +1,4 @@
-import { normalizeName } from '../package-name.ts'
+import { normalizeName } from '../../../common/package-name.ts'
 
 /** One logical line of a requirements file. */
 export interface RequirementLine {
