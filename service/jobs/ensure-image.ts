@@ -98,28 +98,33 @@ export class ImagePipeline {
   }
 
   async #make(order: ImageOrder, locked: Locked, context: Context): Promise<EnsuredImage> {
-    const { journal, signal } = context
     const parent = await this.#parts.store.parent(order, locked)
     const early = parent ? undefined : this.#early(order, locked, context)
-    const made = await this.#fragments(order, locked, context, early)
-    await early?.end()
-    const { plan, assembled } = await journal.stage(
+    let reference: string | undefined
+    try {
+      const made = await this.#fragments(order, locked, context, early)
+      const { plan, assembled } = await this.#layers(locked, made, parent?.layout, context)
+      const row = await this.#parts.store.save(order, locked, assembled)
+      reference = await this.#pull(row, context, early)
+      const account = madeAccount(row, locked.lock, made, parent?.lock)
+      return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
+    } finally {
+      await early?.end()
+      const partial = early?.references.filter((one) => one !== reference) ?? []
+      for (const one of partial) await this.#parts.removeImage(one)
+    }
+  }
+
+  async #layers(locked: Locked, made: Made, parent: Layout | undefined, { journal, signal }: Context) {
+    return await journal.stage(
       'layers',
-      async () => {
-        const request = planRequest(locked, made.artifacts)
-        return await this.#assembleOn(request, parent?.layout, locked, signal)
-      },
+      () => this.#assembleOn(planRequest(locked, made.artifacts), parent, locked, signal),
       ({ plan, assembled }) => ({
         'bytes-reused': assembled.reused,
         'bytes-transferred': assembled.written,
         detail: describePlan(plan),
       }),
     )
-    const row = await this.#parts.store.save(order, locked, assembled)
-    const reference = await this.#pull(row, context)
-    for (const partial of early?.references ?? []) await this.#parts.removeImage(partial)
-    const account = madeAccount(row, locked.lock, made, parent?.lock)
-    return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
   }
 
   /** Fetch, transcode, build and compile what is not known. */
@@ -187,13 +192,17 @@ export class ImagePipeline {
     return await assembleImage({ base, plan, blobs, layers, zstd, signal })
   }
 
-  async #pull(row: ImageRow, { journal, signal }: Context): Promise<string> {
-    const reference = this.#parts.store.reference(row)
+  async #pull(row: ImageRow, { journal, signal }: Context, early?: EarlyPull): Promise<string> {
+    const { store, bring } = this.#parts
+    const reference = store.reference(row)
     const onProgress: PullOptions['onProgress'] = ({ layersDone, layersTotal }) =>
       journal.tell({ kind: 'progress', what: 'layers', done: layersDone, total: layersTotal })
     await journal.stage(
       'pull',
-      () => this.#parts.bring(reference, { signal, onProgress }),
+      async () => {
+        await early?.end()
+        return (await bring(reference, { signal, onProgress })) || early !== undefined
+      },
       (pulled) => ({ detail: pulled ? 'brought to the node' : 'was on the node' }),
     )
     return reference
