@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { chooseBase, isOperatorBase, NoBase } from '../../service/policy/bases.ts'
+import { commitDomain, isTrusted, pullRequestDomain, readable, repositoryOf } from '../../service/policy/domain.ts'
+
+const BASES = { '3.11': 'python:3.11-slim', '3.9': 'python:3.9-slim' }
+
+test('the named base, else the one of the version, else the first', () => {
+  assert.equal(chooseBase(BASES, {}), 'python:3.11-slim')
+  assert.equal(chooseBase(BASES, { pythonVersion: '3.9' }), 'python:3.9-slim')
+  assert.equal(chooseBase(BASES, { pythonVersion: '3.9', baseImage: 'own:1' }), 'own:1')
+  assert.throws(
+    () => chooseBase(BASES, { pythonVersion: '3.7' }),
+    (error) => error instanceof NoBase && /3\.7/.test(error.message) && /3\.11, 3\.9/.test(error.hint),
+  )
+})
+
+test('only the operator vouches for bases', () => {
+  assert.ok(isOperatorBase(BASES, 'python:3.9-slim'))
+  assert.ok(!isOperatorBase(BASES, 'own:1'))
+})
+
+test('a fork reads what the repository made, and never the other way', () => {
+  const fork = pullRequestDomain('rep_1', 5)
+  assert.deepEqual(readable(fork), [fork, 'rep_1'])
+  assert.deepEqual(readable('rep_1'), ['rep_1'])
+  for (const domain of [fork, commitDomain('rep_1', 'a'.repeat(40))]) {
+    assert.equal(repositoryOf(domain), 'rep_1')
+    assert.ok(!isTrusted(domain))
+  }
+  assert.ok(isTrusted('rep_1'))
+})
