@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type * as z from 'zod/mini'
 import {
@@ -158,7 +156,7 @@ export class Project {
     const kind = id.startsWith('run_') ? 'runs' : 'builds'
     const query = after === undefined ? '' : `?after=${after}`
     const answer = await this.#authorized('GET', `/v1/${kind}/${id}/events${query}`, undefined, PATIENCE_MS)
-    for await (const text of createInterface(Readable.fromWeb(answer.body as never))) {
+    for await (const text of linesOf(answer)) {
       const line = StreamLine.parse(JSON.parse(text))
       if ('event' in line) yield line
       if ('error' in line) throw new Error(line.error.message)
@@ -227,6 +225,16 @@ export class Project {
       if (Date.now() > limit) throw new Error(`${what} did not come within ${PATIENCE_MS / 1000} s`)
       await sleep(20)
     }
+  }
+}
+
+/** Whoever leaves early ends the answer too. */
+async function* linesOf({ body }: Response): AsyncGenerator<string> {
+  let rest = ''
+  for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    yield* lines
   }
 }
 

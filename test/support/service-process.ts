@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../machine/free-port.ts'
@@ -79,7 +79,7 @@ export async function startProcess(home: ServiceHome, until: 'healthz' | 'readyz
 
 /** What it has printed so far. */
 export function logOf(home: ServiceHome): string {
-  return readFileSync(logFile(home), 'utf8')
+  return existsSync(logFile(home)) ? readFileSync(logFile(home), 'utf8') : ''
 }
 
 function logFile({ folder }: ServiceHome): string {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ const SETTINGS = { MEADOW_RUN_MEMORY: '256MiB', MEADOW_NODE_MEMORY: '4GiB', MEAD
 /** The whole service in a process of its own, on a data folder of its own, with a git host in a folder. */
 export class ServiceUnderTest {
   readonly home: ServiceHome
-  #process: RunningService | undefined
+  #process: Promise<RunningService> | undefined
   readonly #docker = new Docker({ timeout: 60_000 })
 
   private constructor(home: ServiceHome) {
@@ -27,31 +27,42 @@ export class ServiceUnderTest {
   /** @param settings further `MEADOW_*` settings */
   static async start(settings: Record<string, string> = {}): Promise<ServiceUnderTest> {
     const folder = await mkdtemp(join(tmpdir(), 'meadow-e2e-'))
-    await copyTemplate(join(folder, 'data'))
     const service = new ServiceUnderTest(
       await serviceHome(folder, { MEADOW_GIT_URL: `file://${join(folder, 'git')}`, ...SETTINGS, ...settings }),
     )
-    await service.start()
-    return service
+    try {
+      await copyTemplate(join(folder, 'data'))
+      await service.start()
+      return service
+    } catch (error) {
+      await service.close()
+      throw error
+    }
   }
 
   async start(until?: 'healthz' | 'readyz'): Promise<void> {
-    this.#process = await startProcess(this.home, until)
+    this.#process = startProcess(this.home, until)
+    this.#process.catch(() => {
+      this.#process = undefined
+    })
+    await this.#process
   }
 
-  get pid(): number {
-    if (!this.#process) throw new Error('the service does not run')
-    return this.#process.pid
+  /** Of its process. */
+  async pid(): Promise<number> {
+    const running = await this.#process
+    if (!running) throw new Error('the service does not run')
+    return running.pid
   }
 
   /** Ends it at once, as a power cut would. */
   async kill(): Promise<void> {
-    await this.#process?.kill()
+    await (await this.#process)?.kill()
     this.#process = undefined
   }
 
   async stop(): Promise<number | null> {
-    const code = (await this.#process?.stop()) ?? null
+    const code = (await (await this.#process)?.stop()) ?? null
     this.#process = undefined
     return code
   }
@@ -88,7 +99,9 @@ export class ServiceUnderTest {
 
   /** The containers that it made and that still exist. */
   async containers(): Promise<Docker.ContainerInfo[]> {
-    const node = readFileSync(join(this.home.folder, 'data/node-id'), 'utf8').trim()
+    const file = join(this.home.folder, 'data/node-id')
+    if (!existsSync(file)) return []
+    const node = readFileSync(file, 'utf8').trim()
     return await this.#docker.listContainers({ all: true, filters: { label: [`run.meadow.node=${node}`] } })
   }
 
