@@ -14,6 +14,8 @@ export class LogOutput {
   readonly #token = randomBytes(24).toString('hex')
   #stopped = false
   #atLineStart = true
+  /** Lines of our own that wait for the end of a line of output. */
+  #asides: string[] = []
   #last: Promise<void> = Promise.resolve()
 
   constructor(out: Writable) {
@@ -30,6 +32,14 @@ export class LogOutput {
     return this.#inTurn(async () => {
       await this.#startLine()
       await this.#show(`${text}\n`)
+    })
+  }
+
+  /** A line of our own that can wait: it never falls into the middle of a line of output. */
+  aside(text: string): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#asides.push(text)
+      if (this.#atLineStart) await this.#sayAsides()
     })
   }
 
@@ -60,12 +70,20 @@ export class LogOutput {
     }
     await this.#write(bytes)
     this.#atLineStart = typeof bytes === 'string' ? bytes.endsWith('\n') : bytes.at(-1) === NEWLINE
+    if (this.#atLineStart) await this.#sayAsides()
+  }
+
+  async #sayAsides(): Promise<void> {
+    const asides = this.#asides
+    this.#asides = []
+    for (const text of asides) await this.#show(`${text}\n`)
   }
 
   async #startLine(): Promise<void> {
     if (this.#atLineStart) return
     await this.#write('\n')
     this.#atLineStart = true
+    await this.#sayAsides()
   }
 
   async #write(bytes: string | Uint8Array): Promise<void> {

@@ -71,7 +71,7 @@ async function watch(run: string, service: Service): Promise<Report> {
   }
   if (cancelled.signal.aborted) cancel()
   else cancelled.signal.addEventListener('abort', cancel, { once: true })
-  const onBreak = (why: string) => void log.line(`The connection broke (${why}); it is taken up again.`)
+  const onBreak = (why: string) => void log.aside(`The connection broke (${why}); it is taken up again.`)
   return await show(follow(service.http, run, { onBreak }), run, log)
 }
 
