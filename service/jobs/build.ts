@@ -11,7 +11,7 @@ import type { InterpreterSpec } from '../interpreter/spec.ts'
 import type { Code, Source } from '../source/source.ts'
 import type { EnsuredImage, ImagePipeline } from './ensure-image.ts'
 import type { EventWriter } from './event-writer.ts'
-import { describeFailure } from './failure.ts'
+import { describeFailure, describeRetry } from './failure.ts'
 import type { ImageOrder } from './image-order.ts'
 import { Journal } from './journal.ts'
 import { environmentReader } from './read-environment.ts'
@@ -38,6 +38,9 @@ export function buildHandler(parts: BuildParts, concurrency: number): JobHandler
       if (build === undefined || build.state === 'failed' || build.state === 'finished') return
       await context.commit(({ db }) => startBuild(db, build.id))
       await make(parts, build, context)
+    },
+    retrying: (job, error, afterMs) => {
+      new Journal(events, buildOf(job.payload)).note(describeRetry(error, afterMs))
     },
     failed: async ({ db, notify }, job, error) => {
       const id = buildOf(job.payload)

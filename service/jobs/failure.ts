@@ -17,6 +17,11 @@ export function describeFailure(error: unknown): Failure {
   return { message: error.message, hint }
 }
 
+/** Says that work which failed is done again. */
+export function describeRetry(error: unknown, afterMs: number): string {
+  return `${describeFailure(error).message}; it is tried again in ${Math.ceil(afterMs / 1000)} s`
+}
+
 const UNEXPECTED = "this was not expected: see the service's log, and report it with the lines around it"
 
 /** Whether the same work may go well a little later: the engine or the network went away. */

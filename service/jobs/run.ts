@@ -17,7 +17,7 @@ import type { Admission } from './admission.ts'
 import { awaitBuild, BuildDidNotFinish } from './await-build.ts'
 import { watchCancel } from './cancel.ts'
 import type { EventWriter } from './event-writer.ts'
-import { describeFailure } from './failure.ts'
+import { describeFailure, describeRetry } from './failure.ts'
 import { type Conclusion, follow } from './follow-run.ts'
 import { Journal } from './journal.ts'
 import type { StandbyPool, StandbyWish } from './standby-pool.ts'
@@ -56,6 +56,9 @@ export function runHandler(parts: RunParts): JobHandler {
       if (row === undefined || row.state === 'finished') return
       using cancel = watchCancel(parts.database, row.id)
       await new Running(parts, row, context, cancel.signal).toItsEnd()
+    },
+    retrying: (job, error, afterMs) => {
+      new Journal(parts.events, runOf(job.payload)).note(describeRetry(error, afterMs))
     },
     failed: async (unit, job, error) => {
       const id = runOf(job.payload)

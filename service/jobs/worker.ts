@@ -25,6 +25,8 @@ export interface JobHandler {
   run(context: JobContext): Promise<void>
   /** Writes the final state of what the job was for, in the transaction that fails the job. */
   failed(unit: Unit, job: JobRow, error: unknown): Promise<void>
+  /** Told of an attempt that failed, and after how many milliseconds the next one is made. */
+  retrying?(job: JobRow, error: unknown, afterMs: number): void
 }
 
 export interface WorkerOptions {
@@ -210,8 +212,11 @@ class JobWorker implements Worker {
     const message = error instanceof Error ? error.message : String(error)
     if (isRetryable(error) && job.attempts < maxAttempts) {
       report(`job ${job.id} (${job.kind}): attempt ${job.attempts} of ${maxAttempts} failed`, error)
-      const runAfter = Math.round(Date.now() + backoffMs(backoff, job.attempts, Math.random()))
-      return await database.write(({ db }) => retryLater(db, { ...job, runAfter, error: message }))
+      const afterMs = Math.round(backoffMs(backoff, job.attempts, Math.random()))
+      handler.retrying?.(job, error, afterMs)
+      return await database.write(({ db }) =>
+        retryLater(db, { ...job, runAfter: Date.now() + afterMs, error: message }),
+      )
     }
     await database.write(async (unit) => {
       await failJob(unit.db, { ...job, error: message, now: Date.now() })

@@ -96,14 +96,20 @@ test('jobs are done in their order, as many at a time as is allowed', async (t) 
 
 test('an attempt that may go well later is repeated, and counted', async (t) => {
   const attempts: number[] = []
+  const told: unknown[] = []
   const { database, reports } = await start(t, {
     run: async ({ job }) => {
       attempts.push(job.attempts)
       if (job.attempts < 3) throw new Away('the engine is away')
     },
+    retrying: (job, error, afterMs) => told.push([job.attempts, (error as Error).message, afterMs <= 5]),
   })
   const job = await until(database, await add(database, 'a'), inState('done'))
   assert.deepEqual(attempts, [1, 2, 3])
+  assert.deepEqual(told, [
+    [1, 'the engine is away', true],
+    [2, 'the engine is away', true],
+  ])
   assert.equal(job.error, null)
   assert.equal(reports.length, 2)
 })
