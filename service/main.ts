@@ -6,8 +6,17 @@ import { type Service, startService } from './wire.ts'
 const GRACE_MS = 10_000
 const OLDEST_NODE = 24
 
+let lines = ''
+
+/** Lines of one turn of the event loop are written together: a file is written synchronously. */
 function log(line: string): void {
-  process.stdout.write(`${new Date().toISOString()} ${line}\n`)
+  if (lines === '') setImmediate(flush)
+  lines += `${new Date().toISOString()} ${line}\n`
+}
+
+function flush(): void {
+  process.stdout.write(lines)
+  lines = ''
 }
 
 function checkNode(): void {

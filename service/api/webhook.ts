@@ -8,6 +8,10 @@ import { repositoryByGithub } from '../database/repositories.ts'
 import { type Interpretation, interpret, type PrebuildOrder } from '../github/deliveries.ts'
 import { ApiError } from './errors.ts'
 import { jsonFault } from './json-fault.ts'
+import { Pace } from './pace.ts'
+
+/** One commit that is pushed again and again is prebuilt at most this often, in milliseconds. */
+const SAME_PUSH_MS = 1000
 
 interface Delivery {
   id: string
@@ -22,10 +26,11 @@ interface Delivery {
  */
 export function webhook(database: Database, secret: string, log: (line: string) => void): RequestHandler {
   const github = new Webhooks({ secret })
+  const pace = new Pace(SAME_PUSH_MS)
   return async (request, response) => {
     const delivery = await verified(github, request)
     const asks = interpret(delivery.event, payloadOf(request, delivery.text))
-    const did = await database.write((unit) => record(unit, delivery, asks))
+    const did = await database.write((unit) => record(unit, delivery, asks, pace))
     log(`delivery ${delivery.id} ${delivery.event}: ${did}`)
     response.status(202).json({ delivery: delivery.id, did })
   }
@@ -71,7 +76,7 @@ function payloadOf(request: Request, text: string): unknown {
 }
 
 /** What was done, in one transaction; a duplicate does nothing. */
-async function record({ db, notify }: Unit, delivery: Delivery, asks: Interpretation): Promise<string> {
+async function record({ db, notify }: Unit, delivery: Delivery, asks: Interpretation, pace: Pace): Promise<string> {
   const received = Date.now()
   const did = asks.act === 'prebuild' ? 'prebuild' : asks.did
   const known = await recordDelivery(db, {
@@ -86,9 +91,11 @@ async function record({ db, notify }: Unit, delivery: Delivery, asks: Interpreta
   const repository = await repositoryByGithub(db, githubId, push.name, received)
   await recordPush(db, { repository: repository.id, commit_id: push.commit, ref: push.ref, received })
   const order: PrebuildOrder = { repository: repository.id, ...push }
+  const key = `${repository.id}:${push.commit}:${push.ref}`
   await enqueue(db, {
     kind: 'prebuild',
-    key: `${repository.id}:${push.commit}:${push.ref}`,
+    key,
+    runAfter: pace.due(key, received),
     supersedes: `${repository.id}:${push.ref}`,
     payload: JSON.stringify(order),
     now: received,
