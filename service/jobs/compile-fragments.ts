@@ -20,6 +20,7 @@ export class Compiler {
   readonly #looks: Promise<unknown>[] = []
   readonly #wanted = new Map<string, Wanted>()
   #running: Promise<void> | undefined
+  #abandoned: { error: unknown } | undefined
 
   /** @param made is told what was known and what was not */
   constructor(parts: MakeParts, order: MakeOrder, made: Made) {
@@ -36,11 +37,12 @@ export class Compiler {
     const { base, probe, domain } = this.#order
     const key = bytecodeKey(identityOf(artifact, this.#order), probe.cacheTag, base.digest)
     const look = findFragment(this.#parts, domain, key).then((known) => {
+      if (this.#abandoned) throw this.#abandoned.error
       if (known === undefined) return { compiled: this.#compiled(key, artifact, files) }
       this.#made.bytesReused += known.size
       return { compiled: Promise.resolve(known) }
     })
-    this.#looks.push(look)
+    this.#looks.push(told(look))
     return look.then(({ compiled }) => compiled)
   }
 
@@ -53,11 +55,9 @@ export class Compiler {
 
   /** Lets the container end where something went wrong, here or elsewhere. */
   abandon(error: unknown): void {
+    this.#abandoned = { error }
     this.#requests.destroy()
     for (const wanted of this.#wanted.values()) wanted.reject(error)
-    // Why it ends is known: the failure that made us let go of it.
-    this.#running?.catch(() => {})
-    for (const look of this.#looks) look.catch(() => {})
   }
 
   #compiled(key: string, artifact: Artifact, files: StoredFragment): Promise<StoredFragment> {
@@ -65,7 +65,7 @@ export class Compiler {
     this.#wanted.set(key, wanted)
     this.#made.fresh.add(artifact.name)
     this.#requests.write({ key, files })
-    this.#running ??= this.#compile()
+    this.#running ??= told(this.#compile())
     return wanted.promise
   }
 
@@ -82,4 +82,10 @@ export class Compiler {
       wanted.resolve(await storeFragment(this.#parts, home, key, await bytecodeFragment(files, this.#parts.blobs)))
     }
   }
+}
+
+/** Its failure is told by `finish`, or is not worth telling any more: until then nobody listens, and that is no fault. */
+function told<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => {})
+  return work
 }

@@ -56,6 +56,8 @@ export class EarlyPull {
 
   #pull(): void {
     if (this.#pulling !== undefined || this.#bytes - this.#pulled < STEP_BYTES) return
+    // Once all are there the whole image is pulled, by whoever waits for it.
+    if (this.#first.length === this.#names.length) return
     this.#pulled = this.#bytes
     this.#pulling = this.#pullFirst([...this.#first])
       .then((reference) => void this.references.push(reference))

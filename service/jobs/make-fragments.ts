@@ -29,7 +29,10 @@ export async function makeFragments(parts: MakeParts, order: MakeOrder): Promise
       .map(
         async (artifact: Artifact) => {
           const files = await filesOf(parts, order, artifact, made)
-          whole.push(withByteCode(order, artifact, files, compiler.byteCodeOf(artifact, files)))
+          const artifactWhole = withByteCode(order, artifact, files, compiler.byteCodeOf(artifact, files))
+          // A failure is told below, once all files are there.
+          artifactWhole.catch(() => {})
+          whole.push(artifactWhole)
           order.progress(whole.length)
         },
         { concurrency: AT_ONCE, signal: order.signal },
