@@ -14,7 +14,7 @@ test('brings what is complete from the first name on, one pull at a time, and no
   const pulls: string[][] = []
   const gates: PromiseWithResolvers<string>[] = []
   const early = new EarlyPull(
-    ['d', 'a', 'c', 'b'],
+    ['d', 'a', 'e', 'c', 'b'],
     (first) => {
       pulls.push(first.map(({ name }) => name))
       const gate = Promise.withResolvers<string>()
@@ -33,9 +33,11 @@ test('brings what is complete from the first name on, one pull at a time, and no
   gates[0]?.resolve('one')
   await new Promise(setImmediate)
   assert.deepEqual(pulls[1], ['a', 'b', 'c', 'd'])
+  early.add(artifact('e', 90e6))
   const end = early.end()
   gates[1]?.resolve('two')
   await end
+  assert.equal(pulls.length, 2, 'the whole is not for it')
   assert.deepEqual(early.references, ['one', 'two'])
 })
 
@@ -48,7 +50,7 @@ test('small images are left to the one pull at the end', () => {
 test('a pull that fails is told, and holds nobody up', async () => {
   const told: unknown[] = []
   const early = new EarlyPull(
-    ['a'],
+    ['a', 'b'],
     async () => Promise.reject(new Error('no space')),
     (error) => told.push(error),
   )
