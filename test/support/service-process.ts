@@ -66,14 +66,26 @@ export async function startProcess(home: ServiceHome, until: 'healthz' | 'readyz
     const [code] = await ended
     return code
   }
+  try {
+    await becomes(home, until, () => over)
+  } catch (error) {
+    await end('SIGKILL')
+    throw error
+  }
+  return { pid: child.pid ?? 0, kill: async () => void (await end('SIGKILL')), stop: () => end('SIGTERM') }
+}
+
+/**
+ * Waits until it listens, or is ready for work.
+ * @throws {Error} with the end of its log where that does not come
+ */
+export async function becomes(home: ServiceHome, what: 'healthz' | 'readyz', isOver = () => false): Promise<void> {
   const limit = Date.now() + READY_MS
-  while (!over && Date.now() < limit) {
-    const answer = await fetch(`${home.url}/${until}`, { signal: AbortSignal.timeout(5000) }).catch(() => undefined)
-    if (answer?.ok)
-      return { pid: child.pid ?? 0, kill: async () => void (await end('SIGKILL')), stop: () => end('SIGTERM') }
+  while (!isOver() && Date.now() < limit) {
+    const answer = await fetch(`${home.url}/${what}`, { signal: AbortSignal.timeout(5000) }).catch(() => undefined)
+    if (answer?.ok) return
     await sleep(20)
   }
-  await end('SIGKILL')
   throw new Error(`the service did not get ready:\n${logOf(home).slice(-4000)}`)
 }
 

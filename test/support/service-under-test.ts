@@ -8,7 +8,7 @@ import Docker from 'dockerode'
 import { removeImages } from '../../machine/local-base.ts'
 import { copyTemplate } from './data-template.ts'
 import { Project } from './project.ts'
-import { logOf, type RunningService, type ServiceHome, serviceHome, startProcess } from './service-process.ts'
+import { becomes, logOf, type RunningService, type ServiceHome, serviceHome, startProcess } from './service-process.ts'
 
 const STANDBY_MS = 60_000
 /** Small, so that tests need little of the machine. */
@@ -46,6 +46,11 @@ export class ServiceUnderTest {
       this.#process = undefined
     })
     await this.#process
+  }
+
+  /** Waits until it can work. */
+  async ready(): Promise<void> {
+    await becomes(this.home, 'readyz')
   }
 
   /** Of its process. */
