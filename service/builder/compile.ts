@@ -46,7 +46,10 @@ export async function* compile(
   )
   await step.start()
   const sources = new Map<string, string[]>()
-  const sent = send(step, blobs, requests, sources).catch((error) => step.stop(error))
+  const sent = send(step, blobs, requests, sources).catch((error) => {
+    step.stop(error)
+    return false
+  })
   const frames = new Frames(step.stdout)
   for (;;) {
     const compiled = await next(frames, sources).catch((error) => step.blame(error))
@@ -54,7 +57,7 @@ export async function* compile(
     yield compiled
   }
   await step.finish()
-  await sent
+  if (!(await sent) || sources.size > 0) throw step.lost()
 }
 
 /** The next artifact that is done; undefined at the end. */
@@ -71,13 +74,13 @@ async function next(frames: Frames, sources: Map<string, string[]>): Promise<Com
   return { key, files: read, skipped }
 }
 
-/** Sends the sources of each request as they lie in its fragment: gzip members of tar entries. */
+/** Sends the sources of each request as they lie in its fragment: gzip members of tar entries. Whether all could be. */
 async function send(
   step: Step,
   blobs: Blobs,
   requests: Iterable<CompileRequest> | AsyncIterable<CompileRequest>,
   sources: Map<string, string[]>,
-): Promise<void> {
+): Promise<boolean> {
   for await (const { key, files } of requests) {
     const entries = files.entries.filter(isSource)
     sources.set(
@@ -85,12 +88,13 @@ async function send(
       entries.map(({ path }) => path),
     )
     const size = entries.reduce((sum, { start, end }) => sum + end - start, 0)
-    if (!(await step.write(`${JSON.stringify({ key, size })}\n`))) return
+    if (!(await step.write(`${JSON.stringify({ key, size })}\n`))) return false
     for (const range of joined(entries)) {
       for await (const chunk of await blobs.open(files.digest, range)) await step.write(chunk as Buffer)
     }
   }
   step.stdin.end()
+  return true
 }
 
 /** Python modules; not what a package brings elsewhere, scripts and data. */

@@ -15,13 +15,13 @@ export class Frames {
 
   /**
    * The next line; undefined at the end.
-   * @throws {BrokenFrames} where the output ends within it
+   * @throws {OutputEnded} where the output ends within it
    */
   async line(): Promise<unknown> {
     let scanned = 0
     for (let index = 0; ; index++) {
       if (index >= this.#chunks.length && !(await this.#read())) {
-        if (this.#buffered > 0) throw new BrokenFrames('the output ends within a line')
+        if (this.#buffered > 0) throw new OutputEnded('the output ends within a line')
         return undefined
       }
       const chunk = this.#chunks[index] as Buffer
@@ -35,7 +35,7 @@ export class Frames {
   /** As many bytes, in pieces. */
   async *pieces(count: number): AsyncGenerator<Buffer> {
     for (let left = count; left > 0; ) {
-      if (this.#buffered === 0 && !(await this.#read())) throw new BrokenFrames(`the output ends ${left} bytes early`)
+      if (this.#buffered === 0 && !(await this.#read())) throw new OutputEnded(`the output ends ${left} bytes early`)
       const piece = this.#take(Math.min(left, (this.#chunks[0] as Buffer).length))
       left -= piece.length
       yield piece
@@ -45,7 +45,7 @@ export class Frames {
   /** As many bytes, at once. */
   async bytes(count: number): Promise<Buffer> {
     while (this.#buffered < count) {
-      if (!(await this.#read())) throw new BrokenFrames(`the output ends ${count - this.#buffered} bytes early`)
+      if (!(await this.#read())) throw new OutputEnded(`the output ends ${count - this.#buffered} bytes early`)
     }
     return this.#take(count)
   }
@@ -75,6 +75,11 @@ export class Frames {
 /** Output that is not what the step's own program writes. */
 export class BrokenFrames extends Error {
   override name = 'BrokenFrames'
+}
+
+/** Output that ends in the middle. */
+export class OutputEnded extends BrokenFrames {
+  override name = 'OutputEnded'
 }
 
 function parse(line: Buffer): unknown {

@@ -128,7 +128,7 @@ export class ResolverPool {
       const answer = (await frames.line().catch((error) => step.blame(error))) as Answer | undefined
       if (answer === undefined) {
         await step.finish()
-        throw new Error('the resolver ended without an answer')
+        throw step.lost()
       }
       await this.#giveBack(resolver)
       return answer

@@ -1,9 +1,9 @@
 import { Readable, type Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
-import type { Attachment, Container } from '../engine/engine.ts'
+import { type Attachment, type Container, EngineUnavailable } from '../engine/engine.ts'
 import type { StepOptions } from './builder.ts'
 import { type BuilderContext, type BuilderLimits, LimitReached } from './context.ts'
-import { BrokenFrames } from './frames.ts'
+import { BrokenFrames, OutputEnded } from './frames.ts'
 import { containerSpec, type StepSpec, stepFiles } from './step-spec.ts'
 
 const DISK_INTERVAL = 2000
@@ -94,6 +94,8 @@ export class Step implements AsyncDisposable {
     this.restartClock()
     if (this.#watchDisk) this.#diskWatch = setInterval(() => void this.#checkDisk(), DISK_INTERVAL)
     await this.#container.start()
+    // A kill that came before the start hit nothing.
+    if (this.#stopped) this.#kill()
   }
 
   /** Gives it all of its time, from now. */
@@ -112,7 +114,11 @@ export class Step implements AsyncDisposable {
   stop(reason: unknown): void {
     if (this.#stopped) return
     this.#stopped = { reason }
-    // Where it can't be killed its streams are let go of, so that nobody waits for them.
+    this.#kill()
+  }
+
+  /** Where it can't be killed its streams are let go of, so that nobody waits for them. */
+  #kill(): void {
     this.#container.kill('SIGKILL').catch(() => this.#attachment.close())
   }
 
@@ -153,11 +159,20 @@ export class Step implements AsyncDisposable {
 
   /** Throws why its output could not be read: how it ended, where that is the reason, else the error. */
   async blame(error: unknown): Promise<never> {
+    if (error instanceof OutputEnded) {
+      await this.finish()
+      throw this.lost(error)
+    }
     if (error instanceof BrokenFrames) {
       this.stop(error)
       await this.finish()
     }
     throw error
+  }
+
+  /** The error for a process that ended well and did not say all: what ended early is the connection to it. */
+  lost(cause?: unknown): EngineUnavailable {
+    return new EngineUnavailable(`the connection to the container for ${this.#name} was lost`, { cause })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

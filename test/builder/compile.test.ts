@@ -6,8 +6,11 @@ import { readTar } from '../../common/read-tar.ts'
 import type { Compiled, CompileRequest } from '../../service/builder/builder.ts'
 import { LimitReached } from '../../service/builder/context.ts'
 import { Step } from '../../service/builder/step.ts'
+import { dockerEngine } from '../../service/engine/docker.ts'
+import { EngineUnavailable } from '../../service/engine/engine.ts'
 import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
 import { makeFragment } from '../support/fragments.ts'
+import { socketProxy } from '../support/socket-proxy.ts'
 
 let parts: TestBuilder
 before(async () => {
@@ -183,5 +186,32 @@ except ValueError as error: print(sorted(error.args[0]))`
       all(hasty.compile(base, [large], STEP)),
       (error) => error instanceof LimitReached && error.limit === 'timeout',
     )
+  })
+
+  test('a connection that is lost is said as such: never is there less than was asked for', async (t) => {
+    const proxy = await socketProxy('/var/run/docker.sock')
+    const engine = dockerEngine({ socketPath: proxy.path })
+    t.after(async () => {
+      await engine.close()
+      await proxy.remove()
+    })
+    const [one, two] = [await artifact('one', { 'a.py': 'A = 1\n' }), await artifact('two', { 'b.py': 'B = 2\n' })]
+    const compiled = Promise.withResolvers<void>()
+    const requests = async function* () {
+      yield one
+      await compiled.promise
+      await proxy.cut()
+      await proxy.mend()
+      yield two
+    }
+    const said: string[] = []
+    const compiling = async () => {
+      for await (const { key } of parts.another({ engine }).compile(await testBase('3.11'), requests(), STEP)) {
+        said.push(key)
+        compiled.resolve()
+      }
+    }
+    await assert.rejects(compiling, EngineUnavailable)
+    assert.deepEqual(said, ['one'])
   })
 })
