@@ -1,6 +1,7 @@
 import { cpus, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import * as z from 'zod/mini'
+import { DEFAULT_INDEX } from './interpreter/lock.ts'
 
 /** A token that operators hand out by hand. */
 export interface StaticToken {
@@ -52,7 +53,6 @@ export class ConfigInvalid extends Error {
   }
 }
 
-const DEFAULT_INDEX = 'default'
 const DEFAULT_BASES = 'python:3.11-slim-bookworm,python:3.9-slim-bullseye,python:3.13-slim-trixie'
 const UNITS: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, kB: 1e3, MB: 1e6, GB: 1e9 }
 const TIMES: Record<string, number> = { '': 1000, s: 1000, m: 60_000, h: 3_600_000 }

@@ -17,6 +17,7 @@ import { type Engine, type EngineInfo, EngineUnavailable } from './engine/engine
 import { effectiveNetwork } from './engine/network-class.ts'
 import { createFetcher } from './fetch/fetcher.ts'
 import { transcodePool } from './image/transcode-pool.ts'
+import { DEFAULT_INDEX } from './interpreter/lock.ts'
 import { Admission } from './jobs/admission.ts'
 import { bringImageWith } from './jobs/bring-image.ts'
 import { buildHandler } from './jobs/build.ts'
@@ -61,7 +62,6 @@ const MOST_UPLOAD_BYTES = 4 * 2 ** 30
 const ENGINE_EVERY_MS = 2000
 /** Docker's first major version that reads zstd layers. */
 const ZSTD_SINCE = 23
-const DEFAULT_INDEX = 'default'
 
 /** What outlives a restart, and who asks for it. */
 interface State {
@@ -178,7 +178,7 @@ async function startWork(
     ...{ engine, node, network, limits: config.build },
     pull: async (reference: string, signal: AbortSignal) => void (await bring(reference, { signal })),
     ...(ca.ca !== undefined && { caBundle: ca.ca }),
-    indexUrl: index,
+    ...(config.indexUrl && { indexUrl: config.indexUrl.href }),
   }
   // The builder is baked by the pipeline that needs it: each is asked for only once both are there.
   const builder = createBuilder({ ...builderOptions, blobs, folder: work, image: () => builderImage.reference() })

@@ -1,4 +1,5 @@
 import type { BaseImage } from '../image/base.ts'
+import { DEFAULT_INDEX } from '../interpreter/lock.ts'
 import type { Probe } from '../interpreter/probe.ts'
 import { type Resolve, type ResolveRequest, ResolverRefused } from '../interpreter/resolution.ts'
 import type { ResolveOptions } from './builder.ts'
@@ -27,7 +28,7 @@ export function resolverFor(
   return async (request) => {
     const target = { markers: probe.markers, tags: probe.tags, hashes: request.hashes ?? null }
     if ('lock' in request) return await pool.ask({ ...target, lock: request.lock }, options)
-    const about = { ...target, ...(context.indexUrl === undefined ? {} : { index: context.indexUrl }) }
+    const about = { ...target, index: context.indexUrl ?? DEFAULT_INDEX }
     try {
       const uv = uvCompileArguments(probe, { ...request, builds: false })
       return await pool.ask({ ...about, files: request.files, arguments: uv }, options)

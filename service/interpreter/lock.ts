@@ -1,5 +1,8 @@
 import type { Digest } from '../blobs/blobs.ts'
 
+/** Stands for the index that the resolver asks where none is configured. */
+export const DEFAULT_INDEX = 'default'
+
 /** What a package is installed from. */
 export type ArtifactKind = 'wheel' | 'sdist' | 'archive' | 'vcs' | 'directory'
 
@@ -11,7 +14,7 @@ export interface Artifact {
   kind: ArtifactKind
   /** Where its bytes are; `https:` always, but for a configured index. Absent for a path inside the code. */
   url?: string
-  /** The index that offered it; absent where it was named by its URL. */
+  /** The index that offered it: its URL, or `DEFAULT_INDEX`; absent where it was named by its own URL. */
   index?: string
   /** Inside the code tree, relative; for local wheels, archives and directories. */
   path?: string

@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.pylock import Package, PackageArchive, Pylock, PylockSelectError, PylockValidationError
 from packaging.tags import parse_tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from pip._internal.models.index import PyPI
 
 
 # What build_wheel.py unpacks.
@@ -37,8 +38,19 @@ class Failed(Exception):
         self.package = package
 
 
+def remember_index(arguments):
+    """Settings for the index that uv asks by itself, where none are given: what it says holds for ten minutes."""
+    config = Path(arguments[arguments.index("--config-file") + 1])
+    if config.stat().st_size == 0:
+        config.write_text(
+            f'[[index]]\nurl = "{PyPI.simple_url}"\ndefault = true\n'
+            'cache-control = { api = "max-age=600", files = "max-age=365000000, immutable" }\n'
+        )
+
+
 def run_uv(request, fresh):
     """The pylock.toml that uv makes of the request's files."""
+    remember_index(request["arguments"])
     with tempfile.TemporaryDirectory() as folder:
         for path, text in request["files"].items():
             target = Path(folder, path)
