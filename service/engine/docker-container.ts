@@ -2,6 +2,7 @@ import { addAbortSignal, Readable, Transform } from 'node:stream'
 import { demultiplex } from './docker-attach.ts'
 import type { DockerConnection } from './docker-connection.ts'
 import { answered, engineError } from './docker-errors.ts'
+import type { DockerRemovals } from './docker-removals.ts'
 import type { Attachment, Container, Exit } from './engine.ts'
 import { type NoProgress, noProgress } from './no-progress.ts'
 
@@ -14,9 +15,11 @@ const SIZE_LIMIT = 60_000
 export class DockerContainer implements Container {
   readonly id: string
   readonly #connection: DockerConnection
+  readonly #removals: DockerRemovals
 
-  constructor(connection: DockerConnection, id: string) {
+  constructor(connection: DockerConnection, removals: DockerRemovals, id: string) {
     this.#connection = connection
+    this.#removals = removals
     this.id = id
   }
 
@@ -90,11 +93,7 @@ export class DockerContainer implements Container {
   }
 
   async remove(): Promise<void> {
-    await this.#connection.call(`remove ${this.#name}`, START_LIMIT, async (docker, abortSignal) => {
-      const container = docker.getContainer(this.id)
-      // 409: another call removes it already.
-      await container.remove({ force: true, v: true, abortSignal }).catch(unless(404, 409))
-    })
+    await this.#removals.remove(this.id)
   }
 
   #inspect(size: boolean) {

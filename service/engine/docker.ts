@@ -3,6 +3,7 @@ import { type DockerAddress, DockerConnection } from './docker-connection.ts'
 import { DockerContainer } from './docker-container.ts'
 import { answered } from './docker-errors.ts'
 import { pullImage } from './docker-pull.ts'
+import { DockerRemovals } from './docker-removals.ts'
 import {
   type Container,
   type ContainerSpec,
@@ -17,22 +18,27 @@ import { DockerNetworks } from './network.ts'
 const CALL_LIMIT = 10_000
 const CREATE_LIMIT = 60_000
 const REMOVE_LIMIT = 120_000
+const REMOVE_AGAIN = 5000
 
 export interface DockerOptions extends DockerAddress {
   /** Prefix of the names of networks, bridges (`…-inet`) and firewall chains: at most 8 lower-case letters. Default: `meadow`. */
   networkPrefix?: string
+  /** Milliseconds between attempts to remove containers that were left while the engine was away. Default: 5000. */
+  removeAgain?: number
 }
 
 /** A Docker Engine, 20.10 or later. */
 export class DockerEngine implements Engine {
   readonly #connection: DockerConnection
   readonly #networks: DockerNetworks
+  readonly #removals: DockerRemovals
   /** Whether the storage driver can limit the size of a container; undefined until it was asked. */
   #sizeLimit: boolean | undefined
 
   constructor(options: DockerOptions) {
     this.#connection = new DockerConnection(options)
     this.#networks = new DockerNetworks(this.#connection, options.networkPrefix ?? 'meadow')
+    this.#removals = new DockerRemovals(this.#connection, options.removeAgain ?? REMOVE_AGAIN)
   }
 
   async info(): Promise<EngineInfo> {
@@ -79,7 +85,7 @@ export class DockerEngine implements Engine {
     const create = (options: Docker.ContainerCreateOptions) =>
       this.#connection.call(`create a container of ${spec.image}`, CREATE_LIMIT, async (docker, abortSignal) => {
         const { id } = await docker.createContainer({ ...options, abortSignal })
-        return new DockerContainer(this.#connection, id)
+        return new DockerContainer(this.#connection, this.#removals, id)
       })
     const plain = createOptions(spec, network)
     if (this.#sizeLimit === false) return create(plain)
@@ -96,7 +102,7 @@ export class DockerEngine implements Engine {
   }
 
   container(id: string): Container {
-    return new DockerContainer(this.#connection, id)
+    return new DockerContainer(this.#connection, this.#removals, id)
   }
 
   async find(labels: Record<string, string>): Promise<FoundContainer[]> {
@@ -108,6 +114,7 @@ export class DockerEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    await this.#removals.close()
     this.#connection.close()
   }
 

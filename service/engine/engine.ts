@@ -64,7 +64,7 @@ export interface Container {
   kill(signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): Promise<void>
   /** Bytes that it has written to its own file system. The engine walks all of its files for the answer. */
   diskUsed(): Promise<number>
-  /** Kills it where it runs and removes it; no error where it is gone. */
+  /** Kills it where it runs and removes it; no error where it is gone. Where the engine is away, it goes once that is back. */
   remove(): Promise<void>
 }
 

@@ -168,8 +168,9 @@ export class StandbyPool {
   async #remove(id: string): Promise<void> {
     const { database, log } = this.#parts
     try {
-      await this.#forget(id)?.destroy()
+      const standby = this.#forget(id)
       await database.write(({ db }) => removeStandby(db, id))
+      await standby?.destroy()
     } catch (error) {
       log(`standby ${id.slice(0, 12)} could not be removed: ${error instanceof Error ? error.message : error}`)
     }

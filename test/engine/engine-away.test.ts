@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type DockerEngine, dockerEngine } from '../../service/engine/docker.ts'
 import { EngineUnavailable } from '../../service/engine/engine.ts'
 import type { RunFrame } from '../../service/engine/frames.ts'
@@ -52,6 +53,24 @@ test('an engine that is gone is EngineUnavailable in every call, and works when 
   await container.start()
   assert.deepEqual(await container.wait(), { exitCode: 0, oom: false })
   await container.remove()
+})
+
+test('what could not be removed while the engine was away goes when it is back, or is closed', async () => {
+  const own = dockerEngine({ socketPath: proxy.path, networkPrefix: 'mdwaway', removeAgain: 20 })
+  const last = dockerEngine({ socketPath: proxy.path, networkPrefix: 'mdwaway', removeAgain: 600_000 })
+  const spec = await made.spec(['sleep', '1000'])
+  const [container, other] = [await own.create(spec), await last.create(spec)]
+  await container.start()
+  await proxy.cut()
+  await assert.rejects(container.remove(), EngineUnavailable)
+  await assert.rejects(other.remove(), EngineUnavailable)
+  await proxy.mend()
+  const there = async (id: string) => (await made.engine.find(spec.labels)).some((found) => found.id === id)
+  while (await there(container.id)) await sleep(20)
+  assert.ok(await there(other.id))
+  await last.close()
+  assert.ok(!(await there(other.id)))
+  await own.close()
 })
 
 test('an engine that goes away under a wait and under a copy is EngineUnavailable', async () => {
