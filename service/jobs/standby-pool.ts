@@ -164,7 +164,7 @@ export class StandbyPool {
     return waiting?.standby
   }
 
-  /** Never throws: what can't be removed now is removed as a stray at the next start. */
+  /** Never throws: what can't be removed now goes when the engine is back, or as a stray at the next start. */
   async #remove(id: string): Promise<void> {
     const { database, log } = this.#parts
     try {
