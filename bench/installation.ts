@@ -5,7 +5,7 @@ import type { CacheAccount } from '../common/contract.ts'
 import { runCommand, type Say } from '../machine/command.ts'
 import { ensureDocker } from '../machine/docker.ts'
 import { freePort } from '../machine/free-port.ts'
-import { removeImages } from '../machine/local-base.ts'
+import { imageNames, removeImages } from '../machine/local-base.ts'
 import { ensurePackages } from '../machine/packages.ts'
 import { Account } from '../quickstart/account.ts'
 import { pushPayload, sendPush } from '../quickstart/push.ts'
@@ -31,8 +31,8 @@ export class Installation {
   readonly #host: string
   #service: ServiceProcess | undefined
   #standbys: number | undefined
-  /** Digest of the image of the first environment. */
-  #warmUp: string | undefined
+  /** What the engine has from the service after its first environment: the base and the builder. */
+  #warmUp: string[] = []
 
   private constructor(folder: string, host: string) {
     this.folder = folder
@@ -72,7 +72,8 @@ export class Installation {
     this.#standbys = standbys
     if (isFirst) {
       const repository = await this.repository('bench/warm-up')
-      this.#warmUp = (await this.push(this.#service, repository, await repository.commit(WARM_UP))).cache.image
+      await this.push(this.#service, repository, await repository.commit(WARM_UP))
+      this.#warmUp = await imageNames(`${this.#host}/`)
     }
     return this.#service
   }
@@ -93,7 +94,7 @@ export class Installation {
     return { seconds, cache, stages: await stagesOf(account, id) }
   }
 
-  /** Takes from the engine all images that came from the service, but not the layers of the base image. */
+  /** Takes from the engine all images that came from the service since its first environment. */
   async forgetImages(): Promise<void> {
     await removeImages(`${this.#host}/`, this.#warmUp)
   }

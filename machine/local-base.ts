@@ -24,15 +24,21 @@ export async function localBase(python: string, { say }: { say: Say }): Promise<
   return name
 }
 
-/**
- * Removes every image that the engine knows by a name with this beginning: `127.0.0.1:8470/`.
- * @param keep digest of an image that stays, with its layers
- */
-export async function removeImages(prefix: string, keep?: string): Promise<void> {
-  const docker = new Docker({ timeout: ANSWER_MS })
-  const images = await docker.listImages()
+/** The names with this beginning by which the engine knows images: `127.0.0.1:8470/`. */
+export async function imageNames(prefix: string): Promise<string[]> {
+  const images = await new Docker({ timeout: ANSWER_MS }).listImages()
   const names = images.flatMap(({ RepoTags, RepoDigests }) => [...(RepoTags ?? []), ...(RepoDigests ?? [])])
-  for (const name of names.filter((each) => each.startsWith(prefix) && !(keep && each.endsWith(keep)))) {
+  return names.filter((name) => name.startsWith(prefix))
+}
+
+/**
+ * Removes every image that the engine knows by a name with this beginning.
+ * @param keep names that stay
+ */
+export async function removeImages(prefix: string, keep: readonly string[] = []): Promise<void> {
+  const docker = new Docker({ timeout: ANSWER_MS })
+  for (const name of await imageNames(prefix)) {
+    if (keep.includes(name)) continue
     // With an image's last tag its digests go too.
     if (await exists(docker, name)) await docker.getImage(name).remove()
   }

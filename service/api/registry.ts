@@ -73,9 +73,9 @@ async function sendBlob(images: EmbeddedRegistry, name: string, digest: string, 
   response.set({
     'content-type': 'application/octet-stream',
     'docker-content-digest': digest,
-    'accept-ranges': 'bytes',
+    'accept-ranges': blob.ranges ? 'bytes' : 'none',
   })
-  const range = rangeOf(request, blob.size)
+  const range = blob.ranges ? rangeOf(request, blob.size) : undefined
   if (range === 'unsatisfiable') {
     response.set('content-range', `bytes */${blob.size}`)
     throw new RegistryError(416, 'SIZE_INVALID', `the blob has ${blob.size} bytes`)
@@ -86,7 +86,7 @@ async function sendBlob(images: EmbeddedRegistry, name: string, digest: string, 
   sized(response, range === undefined ? blob.size : range.end - range.start)
   if (request.method === 'HEAD') return void response.end()
   response.setTimeout(STUCK_MS, () => response.destroy())
-  await pipeline(await blob.open(digest, range), response)
+  await pipeline(await blob.open(range), response)
 }
 
 async function sendTags(images: EmbeddedRegistry, name: string, list: string, request: Request, response: Response) {

@@ -1,6 +1,7 @@
 import type { Blobs } from '../blobs/blobs.ts'
 import type { BaseImage } from '../image/base.ts'
 import type { FragmentEntry } from '../image/fragment.ts'
+import { isCompiled } from '../image/pycache.ts'
 import type { Compiled, CompileRequest, StepOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
 import { Frames } from './frames.ts'
@@ -82,7 +83,7 @@ async function send(
   sources: Map<string, string[]>,
 ): Promise<boolean> {
   for await (const { key, files } of requests) {
-    const entries = files.entries.filter(isSource)
+    const entries = files.entries.filter(isCompiled)
     sources.set(
       key,
       entries.map(({ path }) => path),
@@ -95,11 +96,6 @@ async function send(
   }
   step.stdin.end()
   return true
-}
-
-/** Python modules; not what a package brings elsewhere, scripts and data. */
-function isSource({ path, link }: FragmentEntry): boolean {
-  return link === undefined && path.endsWith('.py') && /\/(?:site|dist)-packages\//.test(path)
 }
 
 /** Ranges of bytes, those that touch made one. */

@@ -89,13 +89,15 @@ create table layers (
   key text primary key,
   digest text not null,
   diff_id text not null,
-  size bigint not null
+  size bigint not null,
+  tar_size bigint not null
 );
 
 create table images (
   domain text not null,
   key text not null,
   digest text not null,
+  plain text not null,
   layout text not null,
   lock text not null,
   lineage text not null,

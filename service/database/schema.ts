@@ -119,7 +119,9 @@ export interface LayerRow {
   key: string
   digest: Digest
   diff_id: Digest
+  /** Bytes, compressed and as a tar. */
   size: number
+  tar_size: number
 }
 
 export interface ImageRow {
@@ -127,6 +129,8 @@ export interface ImageRow {
   key: string
   /** Of the manifest in the embedded registry. */
   digest: Digest
+  /** Of the manifest by which this node pulls it: the same image, its layers as plain tars. */
+  plain: Digest
   /** Blob: the Layout as JSON, for deltas on it. */
   layout: Digest
   /** Blob: the Lock as JSON, for the diff to the next one. */

@@ -5,7 +5,7 @@ import { LAYER_FORMAT } from './keys.ts'
 import type { NewLayer, Plan } from './layer-plan.ts'
 import { ensureLayer, type LayerIndex } from './layers.ts'
 import { type Layout, type LayoutLayer, layoutArtifact } from './layout.ts'
-import { CONFIG_TYPE, MANIFEST_TYPE, ociLayers } from './media-types.ts'
+import { CONFIG_TYPE, INFLATED_FROM, MANIFEST_TYPE, ociLayers, TAR_TYPE } from './media-types.ts'
 
 /** Layers that are written at a time. */
 const WRITERS = 2
@@ -29,6 +29,11 @@ export interface AssembledImage {
   /** Of the manifest. */
   mediaType: string
   manifest: Buffer
+  /**
+   * The manifest of the same image with its layers as plain tars, each with the layer that it is inflated from. Who
+   * pulls from this machine is served faster so: inflating in the engine takes three times the time of inflating here.
+   */
+  plain: { digest: Digest; manifest: Buffer }
   /** Lowest first, the base's included. */
   layers: LayerDescriptor[]
   layout: Layout
@@ -48,12 +53,14 @@ export async function assembleImage(request: AssembleRequest): Promise<Assembled
   const { layers, written } = await writeLayers(request)
   const descriptors = [...baseLayers, ...layers.map(({ layer }) => layer)]
   const config = await blobs.put(imageConfig(base, layers, request.overrides))
-  const manifest = imageManifest(base, config, descriptors)
+  const manifest = imageManifest(base, config, descriptors.map(compressed))
+  const plain = imageManifest(base, config, descriptors.map(plainTar))
   const { digest } = await blobs.put(manifest)
   return {
     digest,
     mediaType: MANIFEST_TYPE,
     manifest,
+    plain: { digest: (await blobs.put(plain)).digest, manifest: plain },
     layers: descriptors,
     layout: {
       format: LAYER_FORMAT,
@@ -109,13 +116,32 @@ function isNew(layer: NewLayer | LayoutLayer): layer is NewLayer {
 }
 
 /** https://github.com/opencontainers/image-spec/blob/main/manifest.md */
-function imageManifest(base: BaseImage, config: { digest: Digest; size: number }, layers: LayerDescriptor[]): Buffer {
+function imageManifest(base: BaseImage, config: { digest: Digest; size: number }, layers: Descriptor[]): Buffer {
   const manifest = {
     schemaVersion: 2,
     mediaType: MANIFEST_TYPE,
     config: { mediaType: CONFIG_TYPE, digest: config.digest, size: config.size },
-    layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+    layers,
     annotations: { 'org.opencontainers.image.base.digest': base.digest },
   }
   return Buffer.from(JSON.stringify(manifest))
+}
+
+/** A descriptor as the specification has it. https://github.com/opencontainers/image-spec/blob/main/descriptor.md */
+interface Descriptor {
+  mediaType: string
+  digest: Digest
+  size: number
+  annotations?: Record<string, string>
+}
+
+function compressed({ mediaType, digest, size }: LayerDescriptor): Descriptor {
+  return { mediaType, digest, size }
+}
+
+/** The digest of a plain tar is its diff id. A base's layers stay as they are: nodes have them. */
+function plainTar(layer: LayerDescriptor): Descriptor {
+  if (layer.tarSize === undefined) return compressed(layer)
+  const annotations = { [INFLATED_FROM]: layer.digest }
+  return { mediaType: TAR_TYPE, digest: layer.diffId, size: layer.tarSize, annotations }
 }

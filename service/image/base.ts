@@ -8,6 +8,8 @@ export interface LayerDescriptor {
   /** Bytes, compressed. */
   size: number
   mediaType: string
+  /** Bytes of the uncompressed tar; known of layers that were made here. */
+  tarSize?: number | undefined
 }
 
 /** What an image's config says of its processes. */

@@ -44,4 +44,6 @@ export interface PlannedArtifact {
   files: StoredFragment
   /** Absent where the artifact has no Python source. */
   bytecode?: StoredFragment
+  /** Bytes of the file that it is installed from, as the lock says it; 0 where it doesn't. */
+  weight: number
 }

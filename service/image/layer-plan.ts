@@ -57,17 +57,14 @@ export function newLayer(kind: LayerKind, title: string, own: OwnEntry[], parts:
 }
 
 /**
- * What of some artifacts goes into a layer of theirs: each path once, and nothing that an artifact's other content
+ * What of some fragments goes into a layer of theirs: each path once, and nothing that another artifact's content
  * hides. An entry with the content of the winner's stays, so that namespace packages which repeat a file keep the layer
  * that others know.
  */
-export function visibleParts(
-  artifacts: PlannedArtifact[],
-  tree: EnvironmentTree,
-): { paths: Set<string>; parts: Part[] } {
+export function visibleParts(fragments: Fragment[], tree: EnvironmentTree): { paths: Set<string>; parts: Part[] } {
   const paths = new Set<string>()
   const parts: Part[] = []
-  for (const fragment of artifacts.flatMap(({ files, bytecode }) => (bytecode ? [files, bytecode] : [files]))) {
+  for (const fragment of fragments) {
     const part: Part = { fragment, runs: [] }
     for (const entry of fragment.entries) {
       if (paths.has(entry.path) || !isVisible(entry, tree)) continue
@@ -79,10 +76,15 @@ export function visibleParts(
   return { paths, parts }
 }
 
-/** Bytes of an artifact that `visibleParts` would take for it alone. */
-export function visibleBytes({ files, bytecode }: PlannedArtifact, tree: EnvironmentTree): number {
+/** All that an artifact brings. */
+export function fragmentsOf({ files, bytecode }: PlannedArtifact): Fragment[] {
+  return bytecode ? [files, bytecode] : [files]
+}
+
+/** Bytes that `visibleParts` would take of some fragments. */
+export function visibleBytes(fragments: Fragment[], tree: EnvironmentTree): number {
   let bytes = 0
-  for (const { entries } of bytecode ? [files, bytecode] : [files]) {
+  for (const { entries } of fragments) {
     for (const entry of entries) if (isVisible(entry, tree)) bytes += entry.end - entry.start
   }
   return bytes

@@ -14,10 +14,13 @@ export const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip'
 /** Bytes that are hashed at a time, a millisecond of the event loop, and bytes that may wait to be inflated. */
 const INFLATE = { chunkSize: 1 << 20, highWaterMark: 1 << 20 }
 
+/** A layer that was made here. */
+export type WrittenLayer = LayerDescriptor & { tarSize: number }
+
 /** Where layers that were once written are remembered, by their keys. */
 export interface LayerIndex {
-  find(key: string): Promise<LayerDescriptor | undefined>
-  save(key: string, descriptor: LayerDescriptor): Promise<void>
+  find(key: string): Promise<WrittenLayer | undefined>
+  save(key: string, descriptor: WrittenLayer): Promise<void>
 }
 
 /** The bytes of fragments are not what their manifests say. */
@@ -36,7 +39,7 @@ export async function ensureLayer(
   blobs: Blobs,
   index: LayerIndex,
   signal?: AbortSignal,
-): Promise<{ descriptor: LayerDescriptor; written: boolean }> {
+): Promise<{ descriptor: WrittenLayer; written: boolean }> {
   const known = await index.find(layer.key)
   if (known && (await blobs.size(known.digest)) === known.size) return { descriptor: known, written: false }
   const descriptor = await writeLayer(layer, blobs, signal)
@@ -44,10 +47,10 @@ export async function ensureLayer(
   return { descriptor, written: true }
 }
 
-async function writeLayer(layer: NewLayer, blobs: Blobs, signal?: AbortSignal): Promise<LayerDescriptor> {
-  const hash = createHash('sha256')
-  const { digest, size } = await blobs.put(inflating(layerBytes(layer, blobs, signal), hash, layer.title))
-  return { digest, diffId: `sha256:${hash.digest('hex')}`, size, mediaType: LAYER_TYPE }
+async function writeLayer(layer: NewLayer, blobs: Blobs, signal?: AbortSignal): Promise<WrittenLayer> {
+  const tar = { hash: createHash('sha256'), size: 0 }
+  const { digest, size } = await blobs.put(inflating(layerBytes(layer, blobs, signal), tar, layer.title))
+  return { digest, diffId: `sha256:${tar.hash.digest('hex')}`, size, mediaType: LAYER_TYPE, tarSize: tar.size }
 }
 
 /** The layer as it is stored. What comes from fragments is copied, never compressed again. */
@@ -76,16 +79,19 @@ async function* layerBytes(layer: NewLayer, blobs: Blobs, signal?: AbortSignal):
 }
 
 /**
- * Passes gzip members on, and feeds what they inflate to into a hash. Inflating happens in the thread pool. Hashing in
+ * Passes gzip members on, and hashes and counts what they inflate to. Inflating happens in the thread pool. Hashing in
  * threads of our own was tried: handing the bytes over costs more than it saves.
  */
-async function* inflating(source: AsyncIterable<Uint8Array>, hash: Hash, title: string): AsyncGenerator<Uint8Array> {
+async function* inflating(
+  source: AsyncIterable<Uint8Array>,
+  tar: { hash: Hash; size: number },
+  title: string,
+): AsyncGenerator<Uint8Array> {
   const gunzip = createGunzip(INFLATE)
-  let size = 0
   const hashed = pipeline(gunzip, async (chunks) => {
     for await (const chunk of chunks) {
-      hash.update(chunk)
-      size += chunk.length
+      tar.hash.update(chunk)
+      tar.size += chunk.length
     }
   }).catch((error: unknown) => {
     throw new LayerBroken(`${title}: ${error instanceof Error ? error.message : error}`, { cause: error })
@@ -98,7 +104,7 @@ async function* inflating(source: AsyncIterable<Uint8Array>, hash: Hash, title: 
     }
     gunzip.end()
     await hashed
-    if (size % TAR_BLOCK !== 0) throw new LayerBroken(`${title}: ${size} bytes are no whole tar`)
+    if (tar.size % TAR_BLOCK !== 0) throw new LayerBroken(`${title}: ${tar.size} bytes are no whole tar`)
   } finally {
     gunzip.destroy()
   }

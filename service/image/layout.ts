@@ -10,7 +10,13 @@ const LayoutLayerJson = z.object({
   key: z.string(),
   title: z.string(),
   bytes: z.int(),
-  layer: z.object({ digest: DigestText, diffId: DigestText, size: z.int(), mediaType: z.string() }),
+  layer: z.object({
+    digest: DigestText,
+    diffId: DigestText,
+    size: z.int(),
+    mediaType: z.string(),
+    tarSize: z.optional(z.int()),
+  }),
 })
 
 const FragmentReference = z.object({

@@ -4,6 +4,9 @@ import { LAYER_TYPE } from './layers.ts'
 /** https://github.com/opencontainers/image-spec/blob/main/media-types.md */
 export const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json'
 export const CONFIG_TYPE = 'application/vnd.oci.image.config.v1+json'
+export const TAR_TYPE = 'application/vnd.oci.image.layer.v1.tar'
+/** Annotation of a plain layer in the embedded registry: the digest of the compressed one that is stored. */
+export const INFLATED_FROM = 'dev.meadow-run.inflated-from'
 const ZSTD_LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+zstd'
 
 /**
@@ -11,10 +14,10 @@ const ZSTD_LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+zstd'
  * https://github.com/opencontainers/image-spec/blob/main/media-types.md#compatibility-matrix
  */
 const OCI_TYPES: Record<string, string> = {
-  'application/vnd.docker.image.rootfs.diff.tar': 'application/vnd.oci.image.layer.v1.tar',
+  'application/vnd.docker.image.rootfs.diff.tar': TAR_TYPE,
   'application/vnd.docker.image.rootfs.diff.tar.gzip': LAYER_TYPE,
   'application/vnd.docker.image.rootfs.diff.tar.zstd': ZSTD_LAYER_TYPE,
-  'application/vnd.oci.image.layer.v1.tar': 'application/vnd.oci.image.layer.v1.tar',
+  [TAR_TYPE]: TAR_TYPE,
   [LAYER_TYPE]: LAYER_TYPE,
   [ZSTD_LAYER_TYPE]: ZSTD_LAYER_TYPE,
 }

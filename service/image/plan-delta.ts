@@ -1,6 +1,6 @@
 import type { Fragment, FragmentEntry, PlannedArtifact } from './fragment.ts'
-import { addRun, type NewLayer, newLayer, type Part, parentFolders, visibleParts } from './layer-plan.ts'
-import { artifactsLayer } from './plan-fresh.ts'
+import { addRun, fragmentsOf, type NewLayer, newLayer, type Part, parentFolders, visibleParts } from './layer-plan.ts'
+import { artifactLayer } from './plan-fresh.ts'
 import { FIXED_TIME, type OwnEntry } from './skeleton.ts'
 import { type EnvironmentTree, parentOf, sameContent } from './tree.ts'
 
@@ -10,7 +10,7 @@ import { type EnvironmentTree, parentOf, sameContent } from './tree.ts'
  * @param added artifacts that the layers below do not hold
  */
 export function deltaLayers(before: EnvironmentTree, after: EnvironmentTree, added: PlannedArtifact[]): NewLayer[] {
-  const layers = added.map((artifact) => artifactsLayer([artifact], after)).filter(({ bytes }) => bytes > 0)
+  const layers = added.map((artifact) => artifactLayer(artifact, after)).filter(({ bytes }) => bytes > 0)
   return [...whiteoutLayer(before, after), ...layers, ...fixUpLayer(before, after, added)]
 }
 
@@ -48,7 +48,7 @@ function topOfGone(path: string, after: EnvironmentTree): string | undefined {
 
 /** Every path whose content would still not be that of a fresh tree, copied from the fragments once more. */
 function fixUpLayer(before: EnvironmentTree, after: EnvironmentTree, added: PlannedArtifact[]): NewLayer[] {
-  const laid = visibleParts(added, after).paths
+  const laid = visibleParts(added.flatMap(fragmentsOf), after).paths
   const wrong = new Set<FragmentEntry>()
   const fragments = new Set<Fragment>()
   for (const [path, { entry, fragment }] of after.files) {

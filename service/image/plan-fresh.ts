@@ -1,47 +1,90 @@
 import { createHash } from 'node:crypto'
-import type { PlannedArtifact } from './fragment.ts'
-import { type NewLayer, newLayer, parentFolders, visibleBytes, visibleParts } from './layer-plan.ts'
+import type { Fragment, PlannedArtifact } from './fragment.ts'
+import { fragmentsOf, type NewLayer, newLayer, parentFolders, visibleBytes, visibleParts } from './layer-plan.ts'
 import type { EnvironmentTree } from './tree.ts'
 
-/** Layers, the base's included, that a fresh layout tries not to exceed. */
-const MOST_FRESH_LAYERS = 100
+/** Bytes to install from at which an artifact's files have a layer for themselves, before all byte code. */
+const HEAVY = 4_000_000
+/** Layers, the base's included, that a fresh layout tries not to exceed: each takes an engine 50 ms, however small. */
+const MOST_FRESH_LAYERS = 40
 /** Compressed bytes below which artifacts share layers once there are too many of them. */
 const SMALL = 1_000_000
-const BUCKETS = 16
+const BUCKETS = 8
+
+type Weighted = Pick<PlannedArtifact, 'name' | 'weight'>
 
 /**
- * One layer an artifact, in the order of their names; each visible path is in one of them, or in several with the same
- * content, so their order decides nothing. Where that makes too many layers, small artifacts share buckets chosen by
- * their names: a new one changes one bucket only.
+ * The order of artifacts in a fresh layout, and so the best order to make them in: what takes longest first.
+ * Environments with the same large packages then have the same first layers. Depends on the lock alone.
+ */
+export function heaviestFirst(a: Weighted, b: Weighted): number {
+  return b.weight - a.weight || (a.name < b.name ? -1 : 1)
+}
+
+/** Whether the files of an artifact are a layer at the beginning, which can be brought to nodes before byte code is made. */
+export function isHeavy({ weight }: Weighted): boolean {
+  return weight >= HEAVY
+}
+
+/**
+ * The files of heavy artifacts, then one layer an artifact, the heaviest first; each visible path is in one of them, or
+ * in several with the same content, so their order decides nothing. Where that makes too many layers, small artifacts
+ * share buckets chosen by their names: a new one changes one bucket only.
  * @param below layers beneath: the base's and the skeleton
  */
 export function freshLayers(artifacts: PlannedArtifact[], tree: EnvironmentTree, below: number): NewLayer[] {
-  const sized = artifacts
-    .map((artifact) => ({ artifact, bytes: visibleBytes(artifact, tree) }))
-    .filter(({ bytes }) => bytes > 0)
-  let groups = sized.map(({ artifact }) => [artifact])
-  const tooMany = () => below + groups.length > MOST_FRESH_LAYERS && groups.length > BUCKETS
-  for (let small = SMALL; tooMany(); small *= 2) groups = inBuckets(sized, small)
-  return groups.map((group) => artifactsLayer(group, tree))
+  const ordered = artifacts.toSorted(heaviestFirst)
+  const heavy = ordered.filter(isHeavy).map((artifact) => measured(artifact, [artifact.files], tree))
+  const others = ordered.map((artifact) => {
+    return measured(artifact, isHeavy(artifact) ? fragmentsOf(artifact).slice(1) : fragmentsOf(artifact), tree)
+  })
+  const pieces = others.filter(({ bytes }) => bytes > 0)
+  let groups = pieces.map((piece) => [piece])
+  const tooMany = () => below + heavy.length + groups.length > MOST_FRESH_LAYERS && groups.length > BUCKETS
+  for (let small = SMALL; tooMany(); small *= 2) groups = inBuckets(pieces, small)
+  return [...heavy.filter(({ bytes }) => bytes > 0).map((piece) => [piece]), ...groups].map((group) =>
+    fragmentsLayer(
+      group.map(({ title }) => title).join(', '),
+      group.flatMap(({ fragments }) => fragments),
+      tree,
+    ),
+  )
 }
 
-/** The layer that some artifacts have for themselves. */
-export function artifactsLayer(artifacts: PlannedArtifact[], tree: EnvironmentTree): NewLayer {
-  const { paths, parts } = visibleParts(artifacts, tree)
-  const title = artifacts.map(({ name, version }) => `${name} ${version}`).join(', ')
+/** The layer that an artifact has for itself. */
+export function artifactLayer(artifact: PlannedArtifact, tree: EnvironmentTree): NewLayer {
+  return fragmentsLayer(titleOf(artifact), fragmentsOf(artifact), tree)
+}
+
+function fragmentsLayer(title: string, fragments: Fragment[], tree: EnvironmentTree): NewLayer {
+  const { paths, parts } = visibleParts(fragments, tree)
   return newLayer('artifacts', title, parentFolders(paths), parts)
 }
 
-interface Sized {
-  artifact: PlannedArtifact
+/** What of one artifact goes into one layer. */
+interface Piece {
+  name: string
+  title: string
+  fragments: Fragment[]
+  /** Compressed bytes that are visible. */
   bytes: number
 }
 
-/** Large artifacts by themselves, then the buckets. */
-function inBuckets(sized: Sized[], small: number): PlannedArtifact[][] {
-  const alone = sized.filter(({ bytes }) => bytes >= small).map(({ artifact }) => [artifact])
-  const buckets = Array.from({ length: BUCKETS }, (): PlannedArtifact[] => [])
-  for (const { artifact, bytes } of sized) if (bytes < small) buckets[bucketOf(artifact.name)]?.push(artifact)
+function measured(artifact: PlannedArtifact, fragments: Fragment[], tree: EnvironmentTree): Piece {
+  const isByteCode = fragments[0] === artifact.bytecode
+  const title = isByteCode ? `${titleOf(artifact)} byte code` : titleOf(artifact)
+  return { name: artifact.name, title, fragments, bytes: visibleBytes(fragments, tree) }
+}
+
+function titleOf({ name, version }: PlannedArtifact): string {
+  return `${name} ${version}`
+}
+
+/** Large pieces by themselves, then the buckets. */
+function inBuckets(pieces: Piece[], small: number): Piece[][] {
+  const alone = pieces.filter(({ bytes }) => bytes >= small).map((piece) => [piece])
+  const buckets = Array.from({ length: BUCKETS }, (): Piece[] => [])
+  for (const piece of pieces) if (piece.bytes < small) buckets[bucketOf(piece.name)]?.push(piece)
   return [...alone, ...buckets.filter((bucket) => bucket.length > 0)]
 }
 

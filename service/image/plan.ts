@@ -1,6 +1,6 @@
 import { BlobMissing, type Digest } from '../blobs/blobs.ts'
 import type { Fragment, PlannedArtifact, StoredFragment } from './fragment.ts'
-import { type NewLayer, newLayer, type Plan, visibleBytes } from './layer-plan.ts'
+import { fragmentsOf, type NewLayer, newLayer, type Plan, visibleBytes } from './layer-plan.ts'
 import { type Layout, type LayoutArtifact, layoutArtifact } from './layout.ts'
 import { deltaLayers } from './plan-delta.ts'
 import { freshLayers } from './plan-fresh.ts'
@@ -94,7 +94,7 @@ function account(
   count: number,
 ): Omit<Plan, 'kind' | 'layers'> {
   const total = layers.reduce((sum, { bytes }) => sum + bytes, 0)
-  const live = artifacts.reduce((sum, artifact) => sum + visibleBytes(artifact, tree), 0)
+  const live = artifacts.reduce((sum, artifact) => sum + visibleBytes(fragmentsOf(artifact), tree), 0)
   const deadBytes = Math.max(0, total - live)
   const worn =
     count > WORN_LAYERS
@@ -122,6 +122,7 @@ async function loadArtifacts(
     artifacts.map(async ({ name, version, files, bytecode }) => ({
       name,
       version,
+      weight: 0,
       files: await load(files),
       ...(bytecode && { bytecode: await load(bytecode) }),
     })),

@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream'
 import { bytecodeFragment } from '../image/bytecode.ts'
 import type { StoredFragment } from '../image/fragment.ts'
 import { bytecodeKey } from '../image/fragment-keys.ts'
+import { isCompiled } from '../image/pycache.ts'
 import type { Artifact } from '../interpreter/lock.ts'
 import { GLOBAL } from '../policy/domain.ts'
 import { findFragment, storeFragment } from './fragment-store.ts'
@@ -31,9 +32,7 @@ export class Compiler {
 
   /** An artifact's byte code; undefined where it has no Python source. Whoever asks for many calls `finish` then. */
   byteCodeOf(artifact: Artifact, files: StoredFragment): Promise<StoredFragment | undefined> {
-    if (!files.entries.some(({ path, link }) => path.endsWith('.py') && link === undefined)) {
-      return Promise.resolve(undefined)
-    }
+    if (!files.entries.some(isCompiled)) return Promise.resolve(undefined)
     const { base, probe, domain } = this.#order
     const key = bytecodeKey(identityOf(artifact, this.#order), probe.cacheTag, base.digest)
     const look = findFragment(this.#parts, domain, key).then((known) => {

@@ -147,7 +147,7 @@ export class ImagePipeline {
           signal,
           report: (line) => journal.note(line),
           progress: (done) => journal.tell({ kind: 'progress', what: 'packages', done, total }),
-          ...(early && { ready: (artifact) => early.add(artifact) }),
+          ...(early && { onFiles: (artifact, fresh) => early.add(artifact, fresh) }),
         }),
       (made) => ({
         'bytes-reused': made.bytesReused,
@@ -166,8 +166,8 @@ export class ImagePipeline {
       await bring(reference, { signal })
       return reference
     }
-    const names = installed(locked).map(({ name }) => name)
-    return new EarlyPull(names, pullFirst, (error) => journal.note(`pulling early failed: ${error}`))
+    const all = installed(locked).map(({ name, size = 0 }) => ({ name, weight: size }))
+    return new EarlyPull(all, pullFirst, (error) => journal.note(`pulling early failed: ${error}`))
   }
 
   /** On the parent's layers, or from nothing where their bytes are gone. */

@@ -41,11 +41,12 @@ export class ImageStore {
     return await this.#read(await latestImage(this.#database.state, readable(order.domain), lineage))
   }
 
-  /** Puts an image, whose blobs are stored, into the registry of its domain. */
-  async publish(domain: Domain, { manifest, mediaType, digest }: AssembledImage): Promise<string> {
+  /** Puts an image, whose blobs are stored, into the registry of its domain. Gives what nodes pull it by. */
+  async publish(domain: Domain, { manifest, mediaType, plain }: AssembledImage): Promise<string> {
     const repository = imageRepository(domain)
     await this.#registry.put(repository, manifest, mediaType)
-    return this.#registry.reference(repository, digest)
+    await this.#registry.put(repository, plain.manifest, mediaType)
+    return this.#registry.reference(repository, plain.digest)
   }
 
   /** Publishes an image and remembers it by its key. */
@@ -57,6 +58,7 @@ export class ImageStore {
       domain: order.domain,
       key: keyOfImage(locked),
       digest: image.digest,
+      plain: image.plain.digest,
       layout,
       lock: lockBlob,
       ...lineageOf(order, base.digest),
@@ -69,14 +71,16 @@ export class ImageStore {
   }
 
   /** How the engine knows an image. */
-  reference({ domain, digest }: ImageRow): string {
-    return this.#registry.reference(imageRepository(domain), digest)
+  reference({ domain, plain }: ImageRow): string {
+    return this.#registry.reference(imageRepository(domain), plain)
   }
 
   /** Undefined where its bytes are gone, or its layout is of an older format: it is made again then. */
   async #read(row: ImageRow | undefined): Promise<StoredImage | undefined> {
     if (row === undefined) return undefined
-    const sizes = await Promise.all([row.digest, row.layout, row.lock].map((digest) => this.#blobs.size(digest)))
+    const sizes = await Promise.all(
+      [row.digest, row.plain, row.layout, row.lock].map((digest) => this.#blobs.size(digest)),
+    )
     if (sizes.includes(undefined)) return undefined
     try {
       const layout = layoutFromJson(JSON.stringify(await readJson(this.#blobs, row.layout)))

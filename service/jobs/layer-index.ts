@@ -7,10 +7,12 @@ export function layerIndex(database: Database): LayerIndex {
   return {
     find: async (key) => {
       const row = await findLayer(database.state, key)
-      return row && { digest: row.digest, diffId: row.diff_id, size: row.size, mediaType: LAYER_TYPE }
+      return (
+        row && { digest: row.digest, diffId: row.diff_id, size: row.size, mediaType: LAYER_TYPE, tarSize: row.tar_size }
+      )
     },
-    save: async (key, { digest, diffId, size }) => {
-      await database.write(({ db }) => saveLayer(db, { key, digest, diff_id: diffId, size }))
+    save: async (key, { digest, diffId, size, tarSize }) => {
+      await database.write(({ db }) => saveLayer(db, { key, digest, diff_id: diffId, size, tar_size: tarSize }))
     },
   }
 }

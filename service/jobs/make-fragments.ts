@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Fetched } from '../fetch/fetcher.ts'
 import type { Fragment, PlannedArtifact, StoredFragment } from '../image/fragment.ts'
+import { heaviestFirst } from '../image/plan-fresh.ts'
 import type { Artifact } from '../interpreter/lock.ts'
 import { GLOBAL } from '../policy/domain.ts'
 import { Compiler } from './compile-fragments.ts'
@@ -25,11 +26,13 @@ export async function makeFragments(parts: MakeParts, order: MakeOrder): Promise
   const compiler = new Compiler(parts, order, made)
   const whole: Promise<PlannedArtifact>[] = []
   try {
-    await Readable.from(order.artifacts)
+    await Readable.from(order.artifacts.toSorted(bySize))
       .map(
         async (artifact: Artifact) => {
           const files = await filesOf(parts, order, artifact, made)
-          const artifactWhole = withByteCode(order, artifact, files, compiler.byteCodeOf(artifact, files))
+          const planned = { name: artifact.name, version: artifact.version, weight: artifact.size ?? 0, files }
+          order.onFiles?.(planned, made.fresh.has(artifact.name))
+          const artifactWhole = withByteCode(planned, compiler.byteCodeOf(artifact, files))
           // A failure is told below, once all files are there.
           artifactWhole.catch(() => {})
           whole.push(artifactWhole)
@@ -48,16 +51,17 @@ export async function makeFragments(parts: MakeParts, order: MakeOrder): Promise
   }
 }
 
+/** As their layers will lie. */
+function bySize(a: Artifact, b: Artifact): number {
+  return heaviestFirst({ name: a.name, weight: a.size ?? 0 }, { name: b.name, weight: b.size ?? 0 })
+}
+
 async function withByteCode(
-  order: MakeOrder,
-  { name, version }: Artifact,
-  files: StoredFragment,
+  planned: PlannedArtifact,
   coming: Promise<StoredFragment | undefined>,
 ): Promise<PlannedArtifact> {
   const bytecode = await coming
-  const whole = { name, version, files, ...(bytecode && { bytecode }) }
-  order.ready?.(whole)
-  return whole
+  return { ...planned, ...(bytecode && { bytecode }) }
 }
 
 /** An artifact's files, known or made. */

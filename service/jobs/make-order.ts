@@ -40,8 +40,8 @@ export interface MakeOrder {
   signal: AbortSignal
   report: (line: string) => void
   progress: (done: number) => void
-  /** Told of each artifact as soon as all of its fragments are there. */
-  ready?: (artifact: PlannedArtifact) => void
+  /** Told of each artifact as soon as its files are there, before its byte code, and whether they had to be made. */
+  onFiles?: (artifact: PlannedArtifact, fresh: boolean) => void
 }
 
 /** Fragments of every artifact, and the account of them in bytes. */

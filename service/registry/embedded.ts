@@ -1,8 +1,12 @@
+import { pipeline, type Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { createGunzip } from 'node:zlib'
 import type { Blobs, Digest } from '../blobs/blobs.ts'
 import type { Database } from '../database/database.ts'
 import { findManifest, listTags, putManifest, putTag } from '../database/registry.ts'
 import { listedBy } from './manifest.ts'
+
+type Listed = ReturnType<typeof listedBy>[number]
 
 /** A manifest with its bytes. */
 export interface StoredManifest {
@@ -11,13 +15,22 @@ export interface StoredManifest {
   bytes: Buffer
 }
 
+/** A blob as it is served. */
+export interface ServedBlob {
+  /** Bytes. */
+  size: number
+  /** Whether a part of it can be asked for; what is inflated on the way comes as a whole. */
+  ranges: boolean
+  open(range?: { start: number; end: number }): Promise<Readable>
+}
+
 /** The service's own registry: manifests and tags are rows, bytes are blobs. Nodes pull from it by `/v2`. */
 export class EmbeddedRegistry {
   readonly #database: Database
   readonly #blobs: Blobs
   readonly #host: () => string
   /** What the manifests of a repository list, as far as they were read. */
-  readonly #listed = new Map<string, { manifests: Set<Digest>; blobs: Set<Digest> }>()
+  readonly #listed = new Map<string, { manifests: Set<Digest>; blobs: Map<Digest, Listed> }>()
 
   /** @param host gives host and port under which nodes reach this service */
   constructor(database: Database, blobs: Blobs, host: () => string) {
@@ -28,8 +41,8 @@ export class EmbeddedRegistry {
 
   /** Puts a manifest, whose blobs must be stored before it, into a repository, and points a tag at it. */
   async put(repository: string, manifest: Uint8Array, mediaType: string, tag?: string): Promise<Digest> {
-    for (const digest of listedBy(manifest)) {
-      if ((await this.#blobs.size(digest)) === undefined) {
+    for (const { digest, inflatedFrom } of listedBy(manifest)) {
+      if ((await this.#blobs.size(inflatedFrom ?? digest)) === undefined) {
         throw new Error(`a manifest of ${repository} lists ${digest}, which is not stored`)
       }
     }
@@ -56,10 +69,16 @@ export class EmbeddedRegistry {
   }
 
   /** Opens a blob, if a manifest of this repository lists it: another repository's blobs are not to be had by digest. */
-  async blob(repository: string, digest: Digest): Promise<{ size: number; open: Blobs['open'] } | undefined> {
-    if (!(await this.#lists(repository, digest))) return undefined
-    const size = await this.#blobs.size(digest)
-    return size === undefined ? undefined : { size, open: (...of) => this.#blobs.open(...of) }
+  async blob(repository: string, digest: Digest): Promise<ServedBlob | undefined> {
+    const listed = await this.#lists(repository, digest)
+    if (listed === undefined) return undefined
+    const stored = listed.inflatedFrom ?? digest
+    const size = await this.#blobs.size(stored)
+    if (size === undefined) return undefined
+    if (listed.inflatedFrom === undefined) {
+      return { size, ranges: true, open: (range) => this.#blobs.open(stored, range) }
+    }
+    return { size: listed.size, ranges: false, open: async () => inflated(await this.#blobs.open(stored)) }
   }
 
   /** How an engine names an image of it: `127.0.0.1:8470/library/python@sha256:…` */
@@ -67,16 +86,17 @@ export class EmbeddedRegistry {
     return `${this.#host()}/${repository}@${digest}`
   }
 
-  async #lists(repository: string, digest: Digest): Promise<boolean> {
-    const known = this.#listed.get(repository) ?? { manifests: new Set(), blobs: new Set() }
-    if (known.blobs.has(digest)) return true
+  async #lists(repository: string, digest: Digest): Promise<Listed | undefined> {
+    const known = this.#listed.get(repository) ?? { manifests: new Set(), blobs: new Map() }
+    const listed = known.blobs.get(digest)
+    if (listed) return listed
     for (const manifest of await this.#manifestsOf(repository)) {
       if (known.manifests.has(manifest)) continue
-      for (const blob of listedBy(await buffer(await this.#blobs.open(manifest)))) known.blobs.add(blob)
+      for (const one of listedBy(await buffer(await this.#blobs.open(manifest)))) known.blobs.set(one.digest, one)
       known.manifests.add(manifest)
     }
     if (known.manifests.size > 0) this.#listed.set(repository, known)
-    return known.blobs.has(digest)
+    return known.blobs.get(digest)
   }
 
   async #manifestsOf(repository: string): Promise<Digest[]> {
@@ -87,4 +107,9 @@ export class EmbeddedRegistry {
       .execute()
     return rows.map(({ digest }) => digest)
   }
+}
+
+/** Inflates in the thread pool. What goes wrong with the stored bytes ends the result with that error. */
+function inflated(stored: Readable): Readable {
+  return pipeline(stored, createGunzip({ chunkSize: 1 << 20 }), () => {})
 }

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import type { Digest } from '../blobs/blobs.ts'
+import { INFLATED_FROM } from '../image/media-types.ts'
 
 /** Media types of what is pulled (OCI image specification 1.1, "media types", and Docker's image manifest version 2). */
 export const INDEX_TYPES = [
@@ -20,7 +21,12 @@ const Sha256 = z.custom<Digest>(
 )
 
 /** A reference to a blob or manifest. */
-export const Descriptor = z.object({ mediaType: z.string(), digest: Sha256, size: z.int().check(z.minimum(0)) })
+export const Descriptor = z.object({
+  mediaType: z.string(),
+  digest: Sha256,
+  size: z.int().check(z.minimum(0)),
+  annotations: z.optional(z.record(z.string(), z.string())),
+})
 export type Descriptor = z.infer<typeof Descriptor>
 
 export const ImageManifest = z.object({ config: Descriptor, layers: z.array(Descriptor) })
@@ -55,10 +61,13 @@ export const ImageConfig = z.object({
 })
 export type ImageConfig = z.infer<typeof ImageConfig>
 
-/** The digests that a manifest or index lists. */
-export function listedBy(manifest: Uint8Array): Digest[] {
+/** What a manifest or index lists: the blob's digest, and which stored blob it is inflated from, where it is. */
+export function listedBy(manifest: Uint8Array): { digest: Digest; size: number; inflatedFrom?: Digest }[] {
   const text = JSON.parse(Buffer.from(manifest).toString()) as unknown
   const image = ImageManifest.safeParse(text)
-  if (image.success) return [image.data.config, ...image.data.layers].map(({ digest }) => digest)
-  return z.parse(ImageIndex, text).manifests.map(({ digest }) => digest)
+  const listed = image.success ? [image.data.config, ...image.data.layers] : z.parse(ImageIndex, text).manifests
+  return listed.map(({ digest, size, annotations }) => {
+    const inflatedFrom = annotations?.[INFLATED_FROM] as Digest | undefined
+    return { digest, size, ...(inflatedFrom && { inflatedFrom }) }
+  })
 }

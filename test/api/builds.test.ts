@@ -88,6 +88,7 @@ test('a finished build is given again, with its account and lock; a failed one i
       domain,
       key: 'k',
       digest: image,
+      plain: image,
       layout: image,
       lock: lock.digest,
       lineage: 'l',

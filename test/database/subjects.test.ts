@@ -166,6 +166,7 @@ test('locks, fragments and images: nearest domain, the first one saved stays, th
     domain: 'rep',
     key: '1',
     digest: digest('a'),
+    plain: digest('d'),
     layout: digest('b'),
     lock: digest('c'),
     lineage: 'l',

@@ -63,6 +63,35 @@ test('the same tree gives the same digest', async (t) => {
   assert.deepEqual(await putImage(one, 'python:test', files), await putImage(two, 'python:test', files))
 })
 
+test('a plain layer is inflated from the stored one, whole, and docker makes the same image of it', async (t) => {
+  const api = await startApi(t)
+  await putImage(api, 'python:test', { 'etc/hello': 'hello' })
+  const manifest = await jsonOf(await get(api, 'library/python/manifests/test'))
+  const [layer] = manifest.layers
+  const tar = tarOf({ 'etc/hello': 'hello' })
+  const plain = {
+    mediaType: 'application/vnd.oci.image.layer.v1.tar',
+    digest: `sha256:${createHash('sha256').update(tar).digest('hex')}`,
+    size: tar.length,
+    annotations: { 'dev.meadow-run.inflated-from': layer.digest },
+  }
+  const bytes = Buffer.from(JSON.stringify({ ...manifest, layers: [plain] }))
+  const digest = await api.registry.put('library/python', bytes, manifest.mediaType)
+  const answer = await get(api, `library/python/blobs/${plain.digest}`, { range: 'bytes=1-2' })
+  assert.deepEqual([answer.status, answer.headers.get('content-length')], [200, String(tar.length)])
+  assert.equal(answer.headers.get('accept-ranges'), 'none')
+  assert.deepEqual(Buffer.from(await answer.arrayBuffer()), tar)
+
+  const docker = new Docker({ timeout: 60_000 })
+  const reference = api.registry.reference('library/python', digest)
+  const progress = await docker.pull(reference, { authconfig: CREDENTIAL })
+  await new Promise((done, failed) => {
+    docker.modem.followProgress(progress, (error) => (error ? failed(error) : done(undefined)))
+  })
+  t.after(() => docker.getImage(reference).remove())
+  assert.equal((await docker.getImage(reference).inspect()).Id, manifest.config.digest)
+})
+
 test('the protocol', async (t) => {
   const api = await startApi(t)
   const { digest } = await putImage(api, 'python:test', { 'etc/hello': 'hello'.repeat(1000) })

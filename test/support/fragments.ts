@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { tarHeader, tarPadding } from '../../common/tar.ts'
 import type { Blobs } from '../../service/blobs/blobs.ts'
-import type { BaseImage, LayerDescriptor } from '../../service/image/base.ts'
+import type { BaseImage } from '../../service/image/base.ts'
 import type { Fragment, FragmentEntry, PlannedArtifact, StoredFragment } from '../../service/image/fragment.ts'
-import type { LayerIndex } from '../../service/image/layers.ts'
+import type { LayerIndex, WrittenLayer } from '../../service/image/layers.ts'
 import { FIXED_TIME, skeletonEntries } from '../../service/image/skeleton.ts'
 import type { Probe } from '../../service/interpreter/probe.ts'
 
@@ -24,6 +24,7 @@ export interface MadeArtifact {
   version: string
   files: MadeFile[]
   bytecode?: MadeFile[]
+  weight?: number
 }
 
 export const PROBE: Probe = {
@@ -70,6 +71,7 @@ export async function storeArtifact(made: MadeArtifact, blobs: Blobs): Promise<P
   return {
     name,
     version,
+    weight: made.weight ?? 0,
     files: await storeFragment(files, blobs),
     ...(bytecode && bytecode.length > 0 && { bytecode: await storeFragment(bytecode, blobs) }),
   }
@@ -114,11 +116,11 @@ export function makeFragment(files: MadeFile[]): { bytes: Buffer; fragment: Frag
 
 /** Remembers layers for one test. */
 export class MemoryLayerIndex implements LayerIndex {
-  readonly known = new Map<string, LayerDescriptor>()
-  async find(key: string): Promise<LayerDescriptor | undefined> {
+  readonly known = new Map<string, WrittenLayer>()
+  async find(key: string): Promise<WrittenLayer | undefined> {
     return this.known.get(key)
   }
-  async save(key: string, descriptor: LayerDescriptor): Promise<void> {
+  async save(key: string, descriptor: WrittenLayer): Promise<void> {
     this.known.set(key, descriptor)
   }
 }
