@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { prepared } from './prepared.ts'
 import type { DeliveryRow, PushRow, StateDatabase } from './schema.ts'
 
@@ -7,15 +7,32 @@ type Db = Kysely<StateDatabase>
 /** GitHub redelivers for 3 days. The id header is not signed, so within that time the body alone tells a replay. */
 const REPLAY_MS = 3 * 24 * 60 * 60 * 1000
 
-const seenBody = prepared((db, { body, after }: { body: string; after: number }) =>
-  db.selectFrom('deliveries').select('id').where('body_sha256', '=', body).where('received', '>', after),
-)
-
-const insertDelivery = prepared((db, { id, body_sha256, event, did, received }: DeliveryRow) =>
-  db
-    .insertInto('deliveries')
-    .values({ id, body_sha256, event, did, received })
-    .onConflict((conflict) => conflict.column('id').doNothing()),
+const insertUnlessSeen = prepared(
+  (db, { id, body_sha256, event, did, received, after }: DeliveryRow & { after: number }) =>
+    db
+      .insertInto('deliveries')
+      .columns(['id', 'body_sha256', 'event', 'did', 'received'])
+      .expression(
+        db
+          .selectNoFrom([
+            sql.val(id).as('id'),
+            sql.val(body_sha256).as('body_sha256'),
+            sql.val(event).as('event'),
+            sql.val(did).as('did'),
+            sql.val(received).as('received'),
+          ])
+          .where(({ not, exists, selectFrom }) =>
+            not(
+              exists(
+                selectFrom('deliveries')
+                  .select('id')
+                  .where('body_sha256', '=', body_sha256)
+                  .where('received', '>', after),
+              ),
+            ),
+          ),
+      )
+      .onConflict((conflict) => conflict.column('id').doNothing()),
 )
 
 const insertPush = prepared((db, { repository, commit_id, ref, received }: PushRow) =>
@@ -30,9 +47,8 @@ const insertPush = prepared((db, { repository, commit_id, ref, received }: PushR
  * Nothing may be done for a duplicate.
  */
 export async function recordDelivery(db: Db, delivery: DeliveryRow): Promise<'new' | 'duplicate'> {
-  const seen = await seenBody(db, { body: delivery.body_sha256, after: delivery.received - REPLAY_MS })
-  if (seen.rows.length > 0) return 'duplicate'
-  const { numAffectedRows } = await insertDelivery(db, delivery)
+  const after = delivery.received - REPLAY_MS
+  const { numAffectedRows } = await insertUnlessSeen(db, { ...delivery, after })
   return numAffectedRows === 1n ? 'new' : 'duplicate'
 }
 

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { type CompiledQuery, type DatabaseConnection, Kysely, type QueryResult } from 'kysely'
 import type { Topic, Unit } from './database.ts'
 import type { StateDatabase } from './schema.ts'
@@ -7,6 +7,9 @@ import { SqliteConnection, sqliteDialect } from './sqlite-driver.ts'
 
 /** Units a commit: bounds how long the first one waits for the others. */
 const MOST_UNITS = 256
+
+/** Turns of the event loop that a unit waits for company at most. */
+const MOST_TURNS = 8
 
 /** A unit that takes longer waits for something that is no query, and everybody waits for it. */
 const UNIT_MS = 10_000
@@ -22,6 +25,7 @@ interface Waiting {
 /** The one writer of a database: units that wait at the same time share a transaction and its synchronous commit. */
 export class GroupCommit {
   readonly #db: DatabaseSync
+  readonly #savepoints: { open: StatementSync; release: StatementSync }
   readonly #connection: SqliteConnection
   readonly #notify: (topic: Topic) => void
   /** The unit whose code runs, or whose code began what runs. */
@@ -32,6 +36,7 @@ export class GroupCommit {
 
   constructor(db: DatabaseSync, notify: (topic: Topic) => void) {
     this.#db = db
+    this.#savepoints = { open: db.prepare('SAVEPOINT unit'), release: db.prepare('RELEASE unit') }
     this.#connection = new SqliteConnection(db)
     this.#notify = notify
   }
@@ -63,11 +68,19 @@ export class GroupCommit {
 
   async #drain(): Promise<void> {
     while (this.#waiting.length > 0) {
-      // One turn of the event loop: what has arrived by then shares the commit.
-      await new Promise((resolve) => setImmediate(resolve))
+      await this.#gather()
       await this.#commit(this.#waiting.splice(0, MOST_UNITS))
     }
     this.#draining = undefined
+  }
+
+  /** What arrives while turns of the event loop bring more shares the commit, which costs more than many units. */
+  async #gather(): Promise<void> {
+    let gathered = 0
+    for (let turn = 0; turn < MOST_TURNS && gathered < Math.min(this.#waiting.length, MOST_UNITS); turn++) {
+      gathered = this.#waiting.length
+      await new Promise((resolve) => setImmediate(resolve))
+    }
   }
 
   async #commit(batch: Waiting[]): Promise<void> {
@@ -88,10 +101,10 @@ export class GroupCommit {
 
   /** Runs a unit in a savepoint. Whether it is part of the transaction. */
   async #savepoint(waiting: Waiting): Promise<boolean> {
-    this.#db.exec('SAVEPOINT unit')
+    this.#savepoints.open.run()
     try {
       await waiting.run()
-      this.#db.exec('RELEASE unit')
+      this.#savepoints.release.run()
       return true
     } catch (error) {
       waiting.reject(error)

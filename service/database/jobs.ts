@@ -64,15 +64,11 @@ const insertUnlessActive = prepared((db, { id, kind, key, supersedes, payload, r
     .onConflict((conflict) => conflict.doNothing()),
 )
 
-const activeJob = prepared((db, { kind, key }: { kind: JobKind; key: string }) =>
-  db.selectFrom('jobs').select('id').where('kind', '=', kind).where('key', '=', key).where(ACTIVE),
-)
-
 /**
- * Queues a job, or finds the one of its kind and key that is queued or running. In a unit, which should then
- * `notify('jobs')`.
+ * Queues a job, unless one of its kind and key is queued or running. In a unit, which should then `notify('jobs')`.
+ * Gives the new one's id.
  */
-export async function enqueue(db: Db, job: NewJob): Promise<{ id: string; created: boolean }> {
+export async function enqueue(db: Db, job: NewJob): Promise<string | undefined> {
   const { kind, key, payload, now } = job
   if (job.supersedes !== undefined) await supersede(db, { kind, group: job.supersedes, key, now })
   const id = newId('job')
@@ -82,10 +78,7 @@ export async function enqueue(db: Db, job: NewJob): Promise<{ id: string; create
     run_after: job.runAfter ?? now,
     created: now,
   })
-  if (numAffectedRows === 1n) return { id, created: true }
-  const active = (await activeJob(db, { kind, key })).rows[0]
-  if (active === undefined) throw new Error(`job ${kind} ${key} was neither queued nor found`)
-  return { id: active.id, created: false }
+  return numAffectedRows === 1n ? id : undefined
 }
 
 /** A job by its id. */

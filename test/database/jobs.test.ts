@@ -20,8 +20,10 @@ import {
 import type { JobKind, JobRow } from '../../service/database/schema.ts'
 import { temporaryDatabase } from '../support/database.ts'
 
-function add(database: Database, key: string, more: { kind?: JobKind; supersedes?: string; now?: number } = {}) {
-  return database.write(({ db }) => enqueue(db, { kind: 'prebuild', key, payload: '{}', now: 0, ...more }))
+async function add(database: Database, key: string, more: { kind?: JobKind; supersedes?: string; now?: number } = {}) {
+  const job = { kind: 'prebuild' as const, key, payload: '{}', now: 0, ...more }
+  const id = await database.write(({ db }) => enqueue(db, job))
+  return { id: id ?? '', created: id !== undefined }
 }
 
 async function take(database: Database, now = 0, owner = 'node', kinds: JobKind[] = ['prebuild']): Promise<JobRow> {
@@ -34,10 +36,10 @@ test('a job of a kind and key is queued once while it is active', async (t) => {
   const database = await temporaryDatabase(t)
   const first = await add(database, 'a')
   assert.equal(first.created, true)
-  assert.deepEqual(await add(database, 'a'), { id: first.id, created: false })
+  assert.equal((await add(database, 'a')).created, false)
   assert.notEqual((await add(database, 'a', { kind: 'run' })).id, first.id)
   const job = await take(database)
-  assert.deepEqual(await add(database, 'a'), { id: first.id, created: false })
+  assert.equal((await add(database, 'a')).created, false)
   await database.write(({ db }) => finishJob(db, { ...job, now: 5 }))
   assert.equal((await add(database, 'a')).created, true)
 })
@@ -70,7 +72,7 @@ test('a newer job of a group supersedes the ones that are queued, not the one th
   assert.deepEqual(await states(), ['running', 'superseded', 'queued', 'queued'])
   assert.equal((await jobById(database.state, queued.id))?.finished, 7)
   // Pushed again while it runs: it is the newest now.
-  assert.deepEqual(await add(database, 'a', { supersedes: 'main' }), { id: running.id, created: false })
+  assert.equal((await add(database, 'a', { supersedes: 'main' })).created, false)
   assert.deepEqual(await states(), ['running', 'superseded', 'queued', 'superseded'])
 })
 

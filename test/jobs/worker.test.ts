@@ -53,7 +53,7 @@ async function start(
 async function add(database: Database, key: string): Promise<string> {
   return await database.write(async ({ db, notify }) => {
     notify('jobs')
-    return (await enqueue(db, { kind: 'build', key, payload: '{}', now: Date.now() })).id
+    return (await enqueue(db, { kind: 'build', key, payload: '{}', now: Date.now() })) as string
   })
 }
 
@@ -171,10 +171,10 @@ test('a job that fails again and again fails in the end, also where its process 
   const failed = await until(database, await add(database, 'a'), inState('failed'))
   assert.deepEqual([failed.attempts, failed.error, runs], [3, 'away', 3])
   const id = await database.write(async ({ db, notify }) => {
-    const job = await enqueue(db, { kind: 'build', key: 'b', payload: '{}', now: Date.now() })
-    await db.updateTable('jobs').set({ attempts: 3 }).where('id', '=', job.id).execute()
+    const job = (await enqueue(db, { kind: 'build', key: 'b', payload: '{}', now: Date.now() })) as string
+    await db.updateTable('jobs').set({ attempts: 3 }).where('id', '=', job).execute()
     notify('jobs')
-    return job.id
+    return job
   })
   const died = await until(database, id, inState('failed'))
   assert.match(died.error ?? '', /begun 3 times/)
