@@ -1,13 +1,16 @@
 import { getInput, setSecret } from '@actions/core'
 import { RunRequest } from '../common/contract.ts'
+import { nameList } from '../common/name-list.ts'
 import { treePath } from '../common/tree-path.ts'
-import { bytes, environmentLines, InputFault, json, milliseconds, names, number, pythonVersion, url } from './parse.ts'
+import { bytes, environmentLines, InputFault, json, milliseconds, number, pythonVersion, url } from './parse.ts'
 
 /** Every input of action.yml, and how its text is read. */
 export const INPUTS = {
   interpreter: treePath,
   'python-version': pythonVersion,
   'base-image': text,
+  groups: nameList,
+  extras: nameList,
   deployment: text,
   repository: text,
   ref: text,
@@ -22,7 +25,7 @@ export const INPUTS = {
   memory: bytes,
   timeout: milliseconds,
   network: text,
-  preload: names,
+  preload: nameList,
   'service-url': url,
   token: text,
 } satisfies Record<string, (text: string) => unknown>

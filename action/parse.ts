@@ -52,11 +52,6 @@ export function environmentLines(text: string): Record<string, string> {
   return variables
 }
 
-/** Words between commas, blanks and line ends. */
-export function names(text: string): string[] {
-  return text.split(/[\s,]+/).filter(Boolean)
-}
-
 /** An address of a service: without credentials, query and fragment, and ending in a slash. */
 export function url(text: string): URL {
   const parsed = URL.parse(text)

@@ -32,9 +32,16 @@ export function canonicalRequest(
   return JSON.stringify({
     'base-image': interpreter['base-image'],
     'environment-files': files.length === 0 ? undefined : Object.fromEntries(files),
+    extras: sortedNames(interpreter.extras),
+    groups: sortedNames(interpreter.groups),
     interpreter: interpreter.interpreter,
     'python-version': interpreter['python-version'],
   })
+}
+
+/** Their order says nothing, nor does an empty list. */
+function sortedNames(names: string[] | undefined): string[] | undefined {
+  return names?.length ? [...new Set(names)].sort() : undefined
 }
 
 /** The key under which two askers of one interpreter at one commit share a build, in one domain. */

@@ -35,12 +35,20 @@ export const UploadedBundle = z.object({
 })
 export type UploadedBundle = z.infer<typeof UploadedBundle>
 
+const NameList = z
+  .array(z.string().check(z.maxLength(200), z.regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/, 'must be a name')))
+  .check(z.maxLength(100))
+
 /** How the interpreter is named, by the inputs of action.yml. */
 export const InterpreterRequest = z.object({
   /** `auto`, or the path of an environment file in the repository. */
   interpreter: z._default(z.string().check(z.minLength(1), z.maxLength(4096)), 'auto'),
   'python-version': z.optional(z.string().check(z.regex(/^3\.\d{1,2}$/, 'must look like 3.11'))),
   'base-image': z.optional(z.string().check(z.regex(/^[a-z0-9][a-zA-Z0-9._/:@-]{0,255}$/, 'must be an image name'))),
+  /** Dependency groups of a project or lock file. */
+  groups: z.optional(NameList),
+  /** Extras of a project or lock file. */
+  extras: z.optional(NameList),
 })
 export type InterpreterRequest = z.infer<typeof InterpreterRequest>
 

@@ -1,6 +1,7 @@
 import type { InterpreterRequest } from '../../common/contract.ts'
 import { type EnvironmentFile, formatOf } from '../../common/detect.ts'
-import type { Format, Place, ReadFile } from './formats/format.ts'
+import { EnvironmentFileError } from '../../common/environment-file-error.ts'
+import type { CodeFiles, Format, FormatOption, Place } from './formats/format.ts'
 import { pylockFormat } from './formats/pylock.ts'
 import { requirementsFormat } from './formats/requirements.ts'
 import type { Lock } from './lock.ts'
@@ -21,15 +22,30 @@ export const FORMATS: Record<FormatName, Format> = {
  * @throws {EnvironmentFileError} naming file and line at fault
  */
 export async function loadSpec(
-  read: ReadFile,
+  code: CodeFiles,
   request: InterpreterRequest,
   file: EnvironmentFile = formatOf(request.interpreter),
 ): Promise<InterpreterSpec> {
   const { path, format } = file
-  const spec: InterpreterSpec = { format, path, files: await FORMATS[format].load(read, path) }
+  checkOptions(request, file)
+  const spec: InterpreterSpec = { format, path, files: await FORMATS[format].load(code, path) }
+  for (const option of OPTIONS) if (request[option]?.length) spec[option] = [...new Set(request[option])].sort()
   if (request['python-version'] !== undefined) spec.pythonVersion = request['python-version']
   if (request['base-image'] !== undefined) spec.baseImage = request['base-image']
   return spec
+}
+
+const OPTIONS: readonly FormatOption[] = ['groups', 'extras']
+
+function checkOptions(request: InterpreterRequest, { path, format }: EnvironmentFile): void {
+  const stray = OPTIONS.find((option) => request[option]?.length && !FORMATS[format].options.includes(option))
+  if (stray === undefined) return
+  throw new EnvironmentFileError(
+    path,
+    undefined,
+    `${stray}: a ${format} file has none`,
+    `Take the input "${stray}" out.`,
+  )
 }
 
 /**

@@ -13,7 +13,19 @@ const LOCK_VERSION = 1
 export function lockKey(spec: InterpreterSpec, probe: Probe, platform: string, index: string): string {
   const files = Object.entries(spec.files).sort(([a], [b]) => (a < b ? -1 : 1))
   const { version, machine, libc, tags } = probe
-  const parts = [LOCK_VERSION, spec.format, spec.path, files, version, machine, libc.name, libc.version, tags[0]]
+  const parts = [
+    LOCK_VERSION,
+    spec.format,
+    spec.path,
+    files,
+    spec.groups ?? [],
+    spec.extras ?? [],
+    version,
+    machine,
+    libc.name,
+    libc.version,
+    tags[0],
+  ]
   return createHash('sha256')
     .update(JSON.stringify([...parts, platform, index]))
     .digest('hex')

@@ -10,6 +10,9 @@ export interface InterpreterSpec {
   /** The file that was named or detected: a key of `files`. */
   path: string
   files: EnvironmentFiles
+  /** Dependency groups and extras that the user asked for; absent where they asked for none. */
+  groups?: string[]
+  extras?: string[]
   /** `3.11`, where the user said it. */
   pythonVersion?: string
   /** `python:3.11-slim-bookworm`, where the user said it. */

@@ -93,7 +93,7 @@ async function specOf(
 ): Promise<InterpreterSpec> {
   const read = environmentReader(code, request, blobs)
   const found = interpreter.interpreter === 'auto' ? detect(await read.paths()) : undefined
-  const spec = await loadSpec(read.read, interpreter, found)
+  const spec = await loadSpec(read, interpreter, found)
   const others = Object.keys(spec.files).filter((path) => path !== spec.path)
   const also = others.length > 0 ? `, with ${others.join(', ')}` : ''
   const why = found ? 'detected at the root of the repository' : 'named by interpreter'

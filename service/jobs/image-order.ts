@@ -41,5 +41,6 @@ export function lineageOf(
   { repository, branch, spec }: ImageOrder,
   base: Digest,
 ): Pick<ImageRow, 'lineage' | 'branch'> {
-  return { lineage: lineageKey(repository, spec.path, base, ''), branch: branch ?? '' }
+  const environment = JSON.stringify([spec.path, spec.groups ?? [], spec.extras ?? []])
+  return { lineage: lineageKey(repository, environment, base, ''), branch: branch ?? '' }
 }

@@ -1,6 +1,7 @@
 import { canonicalRequest } from '../../common/canonical-request.ts'
 import { InterpreterRequest } from '../../common/contract.ts'
 import { detect, NotDetected } from '../../common/detect.ts'
+import { nameList } from '../../common/name-list.ts'
 import { treePath } from '../../common/tree-path.ts'
 import type { TreeReader } from './bundle-tree.ts'
 import { filledIn } from './matrix.ts'
@@ -52,7 +53,14 @@ async function stepsOf(tree: TreeReader, path: string, notes: string[]): Promise
   }
 }
 
-const FIELDS = ['interpreter', 'python-version', 'base-image'] as const
+const FIELDS = ['interpreter', 'python-version', 'base-image', 'groups', 'extras'] as const
+
+/** How a field's text becomes what the contract has. */
+const READ: Partial<Record<(typeof FIELDS)[number], (text: string) => unknown>> = {
+  interpreter: treePath,
+  groups: nameList,
+  extras: nameList,
+}
 
 type Note = (text: string) => void
 
@@ -75,7 +83,7 @@ function requestsOf({ inputs, matrix }: RunStep, note: Note): InterpreterRequest
     return []
   }
   return rows.flatMap((row) => {
-    const values = given.map(([field], n) => [field, field === 'interpreter' ? treePath(row[n] ?? '') : row[n]])
+    const values = given.map(([field], n) => [field, READ[field]?.(row[n] ?? '') ?? row[n]])
     const parsed = InterpreterRequest.safeParse(Object.fromEntries(values))
     if (parsed.success) return [parsed.data]
     const [issue] = parsed.error.issues

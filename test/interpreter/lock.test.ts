@@ -6,6 +6,7 @@ import { lockDiff } from '../../service/interpreter/lock-diff.ts'
 import { lockKey } from '../../service/interpreter/lock-key.ts'
 import { ResolverRefused } from '../../service/interpreter/resolution.ts'
 import type { InterpreterSpec } from '../../service/interpreter/spec.ts'
+import { codeFiles } from '../support/code-files.ts'
 import { exampleProbe } from '../support/probe.ts'
 
 /** A lock of `name==version` lines and what came with them. */
@@ -98,6 +99,8 @@ describe('lock key', () => {
     const others = [
       key({ files: { 'a.txt': 'six\n', 'b.txt': 'y\n' } }),
       key({ path: 'b.txt' }),
+      key({ groups: ['dev'] }),
+      key({ extras: ['dev'] }),
       key({ format: 'pylock.toml' }),
       key({}, { ...exampleProbe, version: '3.11.3' }),
       key({}, { ...exampleProbe, machine: 'aarch64' }),
@@ -111,8 +114,7 @@ describe('lock key', () => {
 
 describe('pylock.toml', () => {
   const text = 'lock-version = "1.0"\ncreated-by = "x"\n\n[[packages]]\nname = "Six"\n\n[[packages]]\nname = "rich"\n'
-  const load = () =>
-    loadSpec(async (path) => (path === 'pylock.toml' ? Buffer.from(text) : undefined), { interpreter: 'pylock.toml' })
+  const load = () => loadSpec(codeFiles({ 'pylock.toml': text }), { interpreter: 'pylock.toml' })
   const refusedAs = async (refusal: ResolverRefused) =>
     lockSpec(await load(), exampleProbe, () => Promise.reject(refusal)).then(
       () => assert.fail('resolved'),
@@ -129,12 +131,11 @@ describe('pylock.toml', () => {
   })
 
   test('a missing file', async () => {
-    const read = async () => undefined
     await assert.rejects(
-      loadSpec(read, { interpreter: 'pylock.dev.toml' }),
+      loadSpec(codeFiles({}), { interpreter: 'pylock.dev.toml' }),
       /^EnvironmentFileError: pylock.dev.toml: there is no/,
     )
-    await assert.rejects(loadSpec(read, { interpreter: 'setup.cfg' }), /NotDetected/)
+    await assert.rejects(loadSpec(codeFiles({}), { interpreter: 'setup.cfg' }), /NotDetected/)
   })
 
   test('refusals name the line', async () => {

@@ -4,16 +4,13 @@ import fc from 'fast-check'
 import { isExact, parseRequirement, requirementLines } from '../../service/interpreter/formats/requirement-lines.ts'
 import { loadSpec, locate, lockSpec } from '../../service/interpreter/formats.ts'
 import { type Resolved, type ResolveRequest, ResolverRefused } from '../../service/interpreter/resolution.ts'
+import { codeFiles } from '../support/code-files.ts'
 import { exampleProbe } from '../support/probe.ts'
 
 const request = { interpreter: 'requirements.txt' }
 
-function reader(files: Record<string, string>) {
-  return async (path: string) => (path in files ? Buffer.from(files[path] as string) : undefined)
-}
-
 async function load(files: Record<string, string>) {
-  return loadSpec(reader(files), request)
+  return loadSpec(codeFiles(files), request)
 }
 
 async function refused(text: string) {

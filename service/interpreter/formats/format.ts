@@ -3,8 +3,16 @@ import type { Probe } from '../probe.ts'
 import type { Resolve } from '../resolution.ts'
 import type { EnvironmentFiles, FormatName, InterpreterSpec } from '../spec.ts'
 
-/** Gives a file of the code tree, or undefined where there is none. */
-export type ReadFile = (path: string) => Promise<Uint8Array | undefined>
+/** The code tree that an environment file lies in. */
+export interface CodeFiles {
+  /** Every file of it. */
+  paths(): Promise<string[]>
+  /** Undefined where there is no such file. */
+  read(path: string): Promise<Uint8Array | undefined>
+}
+
+/** What a user may choose of an environment beside its file. */
+export type FormatOption = 'groups' | 'extras'
 
 /** Where something is said in the user's files. */
 export interface Place {
@@ -17,11 +25,13 @@ export interface Place {
 /** A format of environment files. One file in this folder each, one row in `formats.ts`. */
 export interface Format {
   name: FormatName
+  /** The options that mean something to it. */
+  options: readonly FormatOption[]
   /**
    * Every file that the named one reads, by path, checked as far as that goes without asking anybody.
    * @throws {EnvironmentFileError} naming file and line
    */
-  load(read: ReadFile, path: string): Promise<EnvironmentFiles>
+  load(code: CodeFiles, path: string): Promise<EnvironmentFiles>
   /** @throws {ResolutionFailed} naming file and line */
   lock(spec: InterpreterSpec, probe: Probe, resolve: Resolve): Promise<Lock>
   /** Where the user's files speak of a package (normalised name), to say it in errors about its bytes. */

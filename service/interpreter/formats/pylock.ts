@@ -10,9 +10,10 @@ import type { Format, Place } from './format.ts'
 /** pylock.toml, made by any tool. https://packaging.python.org/en/latest/specifications/pylock-toml/ */
 export const pylockFormat: Format = {
   name: 'pylock.toml',
+  options: [],
 
-  async load(read, path) {
-    const bytes = await read(path)
+  async load(code, path) {
+    const bytes = await code.read(path)
     if (bytes === undefined) {
       throw new EnvironmentFileError(path, undefined, 'there is no such file', 'Commit it, or correct "interpreter".')
     }

@@ -17,9 +17,10 @@ import {
 /** requirements.txt, pinned or not, with hashes or without, with all that it includes. */
 export const requirementsFormat: Format = {
   name: 'requirements.txt',
+  options: [],
 
-  async load(read, path) {
-    const files = await requirementsClosure(read, path)
+  async load(code, path) {
+    const files = await requirementsClosure((file) => code.read(file), path)
     readAll({ path, files })
     return files
   },
