@@ -223,23 +223,6 @@ export async function releaseOwner(db: Db, owner: string): Promise<number> {
   return Number(numUpdatedRows)
 }
 
-/** How many jobs of its kind will be claimed before this one, where it is queued. */
-export async function queuedBefore(db: Db, job: Pick<JobRow, 'id' | 'kind' | 'run_after'>): Promise<number> {
-  const { count } = await db
-    .selectFrom('jobs')
-    .select((select) => select.fn.countAll<number>().as('count'))
-    .where('kind', '=', job.kind)
-    .where(QUEUED)
-    .where((where) =>
-      where.or([
-        where('run_after', '<', job.run_after),
-        where.and([where('run_after', '=', job.run_after), where('id', '<', job.id)]),
-      ]),
-    )
-    .executeTakeFirstOrThrow()
-  return Number(count)
-}
-
 async function end(db: Db, { id, fence }: Lease, values: Partial<JobRow>): Promise<void> {
   const { numUpdatedRows } = await db
     .updateTable('jobs')

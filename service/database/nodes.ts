@@ -13,11 +13,6 @@ export async function heartbeat(db: Db, node: NodeRow): Promise<void> {
     .execute()
 }
 
-/** The nodes that were heard of since a time. */
-export async function nodesSince(db: Db, since: number): Promise<NodeRow[]> {
-  return await db.selectFrom('nodes').selectAll().where('heartbeat', '>=', since).orderBy('id').execute()
-}
-
 /** Stores a standby. */
 export async function saveStandby(db: Db, standby: StandbyRow): Promise<void> {
   await db.insertInto('standbys').values(standby).execute()
@@ -32,29 +27,6 @@ export async function readyStandby(db: Db, container: string): Promise<boolean> 
     .where('state', '=', 'preparing')
     .executeTakeFirst()
   return numUpdatedRows === 1n
-}
-
-/** Takes a ready standby of a node and key for one run: nobody else gets it. The one that would expire last. In a unit. */
-export async function takeStandby(
-  db: Db,
-  { node, key, now }: { node: string; key: string; now: number },
-): Promise<StandbyRow | undefined> {
-  return await db
-    .updateTable('standbys')
-    .set({ state: 'used' })
-    .where('container', '=', (query) =>
-      query
-        .selectFrom('standbys')
-        .select('container')
-        .where('node', '=', node)
-        .where('key', '=', key)
-        .where('state', '=', 'ready')
-        .where('expires', '>', now)
-        .orderBy('expires', 'desc')
-        .limit(1),
-    )
-    .returningAll()
-    .executeTakeFirst()
 }
 
 /** All standbys of a node, in any state, oldest first. */

@@ -43,9 +43,3 @@ export async function listTags(db: Db, repository: string): Promise<string[]> {
   const rows = await db.selectFrom('tags').select('tag').where('repository', '=', repository).orderBy('tag').execute()
   return rows.map((row) => row.tag)
 }
-
-/** The repositories that hold a manifest, in order. */
-export async function listRepositories(db: Db): Promise<string[]> {
-  const rows = await db.selectFrom('manifests').select('repository').distinct().orderBy('repository').execute()
-  return rows.map((row) => row.repository)
-}

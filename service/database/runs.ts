@@ -104,18 +104,9 @@ export async function requestCancel(db: Db, id: string): Promise<boolean> {
   return await change(db, id, { cancel: 1 })
 }
 
-/** The runs of a node that have not finished. */
-export async function runsOfNode(db: Db, node: string): Promise<RunRow[]> {
-  return await unfinished(db).where('node', '=', node).execute()
-}
-
 /** All runs that have not finished, oldest first. */
 export async function unfinishedRuns(db: Db): Promise<RunRow[]> {
-  return await unfinished(db).execute()
-}
-
-function unfinished(db: Db) {
-  return db.selectFrom('runs').selectAll().where(UNFINISHED).orderBy('id')
+  return await db.selectFrom('runs').selectAll().where(UNFINISHED).orderBy('id').execute()
 }
 
 async function change(db: Db, id: string, values: Partial<RunRow>): Promise<boolean> {

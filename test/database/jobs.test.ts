@@ -12,7 +12,6 @@ import {
   jobById,
   LeaseLost,
   nextDue,
-  queuedBefore,
   releaseOwner,
   renew,
   retryLater,
@@ -130,18 +129,6 @@ test('a node that starts again gives back what it was doing, and only that', asy
   await take(database, 0, 'two')
   assert.equal(await database.write(({ db }) => releaseOwner(db, 'one')), 1)
   assert.equal((await take(database, 0, 'one')).id, mine.id)
-})
-
-test('a job knows how many of its kind are before it', async (t) => {
-  const database = await temporaryDatabase(t)
-  await add(database, 'a', { now: 1 })
-  await add(database, 'b', { now: 0 })
-  await add(database, 'r', { now: 0, kind: 'run' })
-  const { id } = await add(database, 'c', { now: 1 })
-  const job = (await jobById(database.state, id)) as JobRow
-  assert.equal(await queuedBefore(database.state, job), 2)
-  await take(database, 1)
-  assert.equal(await queuedBefore(database.state, job), 1)
 })
 
 test('whatever happens in whatever order, a key has one active job and a job has one holder', async (t) => {
