@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Fetched } from '../fetch/fetcher.ts'
 import type { Fragment, PlannedArtifact, StoredFragment } from '../image/fragment.ts'
-import { heaviestFirst } from '../image/plan-fresh.ts'
+import { heaviestFirst, isHeavy } from '../image/plan-fresh.ts'
 import type { Artifact } from '../interpreter/lock.ts'
 import { GLOBAL } from '../policy/domain.ts'
 import { Compiler } from './compile-fragments.ts'
@@ -17,43 +17,48 @@ import {
 } from './make-order.ts'
 import { workFile } from './work-file.ts'
 
-/** Artifacts whose bytes may be under way at once. */
-const AT_ONCE = 8
+/** Heavy artifacts whose bytes may be under way at once: few, so that the first of them are soon there as a whole. */
+const HEAVY_AT_ONCE = 3
+/** Others beside them. */
+const OTHERS_AT_ONCE = 4
 
 /** The fragments of a list of artifacts: what is known is taken, the rest is fetched, transcoded and compiled, all at the same time. */
 export async function makeFragments(parts: MakeParts, order: MakeOrder): Promise<Made> {
   const made: Made = { artifacts: [], fresh: new Set(), bytesReused: 0, bytesTransferred: 0 }
   const compiler = new Compiler(parts, order, made)
   const whole: Promise<PlannedArtifact>[] = []
+  const halt = new AbortController()
+  const signal = AbortSignal.any([order.signal, halt.signal])
+  const make = async (artifact: Artifact) => {
+    const files = await filesOf(parts, { ...order, signal }, artifact, made)
+    const planned = { ...weighted(artifact), version: artifact.version, files }
+    order.onFiles?.(planned, made.fresh.has(artifact.name))
+    const artifactWhole = withByteCode(planned, compiler.byteCodeOf(artifact, files))
+    // A failure is told below, once all files are there.
+    artifactWhole.catch(() => {})
+    whole.push(artifactWhole)
+    order.progress(whole.length)
+  }
+  const makeAll = async (artifacts: Artifact[], concurrency: number) =>
+    await Readable.from(artifacts).map(make, { concurrency, signal }).toArray({ signal })
+  const ordered = order.artifacts.toSorted((a, b) => heaviestFirst(weighted(a), weighted(b)))
+  const heavy = ordered.filter((artifact) => isHeavy(weighted(artifact)))
+  const others = ordered.slice(heavy.length)
   try {
-    await Readable.from(order.artifacts.toSorted(bySize))
-      .map(
-        async (artifact: Artifact) => {
-          const files = await filesOf(parts, order, artifact, made)
-          const planned = { name: artifact.name, version: artifact.version, weight: artifact.size ?? 0, files }
-          order.onFiles?.(planned, made.fresh.has(artifact.name))
-          const artifactWhole = withByteCode(planned, compiler.byteCodeOf(artifact, files))
-          // A failure is told below, once all files are there.
-          artifactWhole.catch(() => {})
-          whole.push(artifactWhole)
-          order.progress(whole.length)
-        },
-        { concurrency: AT_ONCE, signal: order.signal },
-      )
-      .toArray({ signal: order.signal })
+    await Promise.all([makeAll(heavy, HEAVY_AT_ONCE), makeAll(others, OTHERS_AT_ONCE)])
     await compiler.finish()
     made.artifacts = await Promise.all(whole)
     return made
   } catch (error) {
+    halt.abort(error)
     compiler.abandon(error)
     await Promise.allSettled(whole)
     throw error
   }
 }
 
-/** As their layers will lie. */
-function bySize(a: Artifact, b: Artifact): number {
-  return heaviestFirst({ name: a.name, weight: a.size ?? 0 }, { name: b.name, weight: b.size ?? 0 })
+function weighted({ name, size = 0 }: Artifact): Pick<PlannedArtifact, 'name' | 'weight'> {
+  return { name, weight: size }
 }
 
 async function withByteCode(
