@@ -33,6 +33,8 @@ const OPTIONS = {
   minify: true,
   legalComments: 'none',
   plugins: [unused],
+  // The bytes are the same where node_modules is a link.
+  preserveSymlinks: true,
   metafile: true,
   write: false,
 } satisfies BuildOptions

@@ -20,17 +20,27 @@ export class RefUnknown extends Error {
 
 const COMMIT = /^[0-9a-f]{40}$/
 
+/** Who knows what a ref means. */
+export interface RefSources {
+  /** Where code is checked out in this job. */
+  checkout?: Checkout | undefined
+  /** Asks the service, which asks the git host. */
+  ask: (ref: string) => Promise<string>
+}
+
 /**
  * Finds the commit that the inputs mean in this workflow run.
- * @throws {RefUnknown} with the way out
+ * @throws {RefUnknown} with the way out; what `ask` throws
  */
 export async function findCommit(
   { ref, repository }: { ref: string | undefined; repository: string },
   run: WorkflowRun,
-  checkout: Checkout | undefined,
+  { checkout, ask }: RefSources,
 ): Promise<FoundCommit> {
   const own = repository.toLowerCase() === run.repository.toLowerCase()
-  const commit = await commitOf(ref, own ? run : undefined, checkout)
+  // A branch of another repository means nothing in a checkout of this one.
+  const here = checkout !== undefined && (own || (await checkout.isOf(repository))) ? checkout : undefined
+  const commit = await commitOf(ref, own ? run : undefined, { checkout: here, ask })
   const { number, head, merge } = (own && run.pullRequest) || {}
   return number !== undefined && (commit === head || commit === merge) ? { commit, pullRequest: number } : { commit }
 }
@@ -39,27 +49,17 @@ export async function findCommit(
 async function commitOf(
   ref: string | undefined,
   run: WorkflowRun | undefined,
-  checkout: Checkout | undefined,
+  { checkout, ask }: RefSources,
 ): Promise<string> {
-  if (ref === undefined || (run && ref === run.ref)) return defaultCommit(run)
+  if (ref === undefined && run === undefined) return await ask('HEAD')
+  if (ref === undefined || (run && ref === run.ref)) return ofRun(run)
   if (ref === 'head' || ref === 'merge') return ofPullRequest(ref, run)
   if (COMMIT.test(ref.toLowerCase())) return ref.toLowerCase()
-  const found = await checkout?.resolve(ref)
-  if (found !== undefined) return found
-  throw new RefUnknown(
-    `${JSON.stringify(ref)} is not known in ${checkout?.folder ?? 'this job'}`,
-    'Check the repository out in an earlier step, with that ref or "fetch-depth: 0"; or give all 40 digits of the commit.',
-  )
+  return (await checkout?.resolve(ref)) ?? (await ask(ref))
 }
 
-function defaultCommit(run: WorkflowRun | undefined): string {
-  if (run === undefined) {
-    throw new RefUnknown(
-      'is needed for another repository',
-      'Name the commit by its 40 digits, or by a ref of its checkout.',
-    )
-  }
-  if (COMMIT.test(run.sha)) return run.sha
+function ofRun(run: WorkflowRun | undefined): string {
+  if (run !== undefined && COMMIT.test(run.sha)) return run.sha
   throw new RefUnknown('this job has no GITHUB_SHA', 'Name the commit with the input "ref".')
 }
 

@@ -1,8 +1,18 @@
 import { getInput, setSecret } from '@actions/core'
 import { RunRequest } from '../common/contract.ts'
+import {
+  boolean,
+  bytes,
+  environmentLines,
+  InputFault,
+  json,
+  milliseconds,
+  number,
+  pythonVersion,
+  url,
+} from '../common/input-text.ts'
 import { nameList } from '../common/name-list.ts'
 import { treePath } from '../common/tree-path.ts'
-import { bytes, environmentLines, InputFault, json, milliseconds, number, pythonVersion, url } from './parse.ts'
 
 /** Every input of action.yml, and how its text is read. */
 export const INPUTS = {
@@ -14,6 +24,8 @@ export const INPUTS = {
   deployment: text,
   repository: text,
   ref: text,
+  submodules: boolean,
+  lfs: boolean,
   'path-to-source': treePath,
   command: text,
   args: json,

@@ -44,7 +44,8 @@ async function signIn({ serviceUrl, token, repository }: Inputs, job: WorkflowRu
 
 async function submit(inputs: Inputs, job: WorkflowRun, service: Service): Promise<string> {
   const checkout = new Checkout(job.workspace)
-  const found = await findCommit(inputs, job, checkout)
+  const ask = async (ref: string) => (await service.commitOf(inputs.repository, ref)).commit
+  const found = await findCommit(inputs, job, { checkout, ask })
   await log.line(`Runs ${inputs.repository} at ${found.commit} on ${inputs.serviceUrl.origin}`)
   const code = await prepareGitRepo(
     service,

@@ -1,7 +1,7 @@
 import { getInput, getState, info, warning } from '@actions/core'
 import { Http } from '../client/http.ts'
 import { Service } from '../client/service.ts'
-import { url } from './parse.ts'
+import { url } from '../common/input-text.ts'
 
 /** The runner waits for a post step, but nobody else should. */
 const PATIENCE = 5000

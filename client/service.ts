@@ -3,6 +3,7 @@ import * as z from 'zod/mini'
 import {
   type MissingRequest,
   MissingResponse,
+  RefResponse,
   Run,
   RunCreated,
   type RunRequest,
@@ -26,6 +27,12 @@ export class Service {
     const body = { token, repository, ...(workflowRun && { 'workflow-run': workflowRun }) }
     const answer = await this.http.call('/v1/tokens', TokenResponse, { method: 'POST', body, idempotent: true })
     this.http.token = answer.token
+  }
+
+  /** The commit that a branch or tag of a repository is at now; `HEAD` is its default branch. */
+  async commitOf(repository: string, ref: string): Promise<RefResponse> {
+    const options = { method: 'POST', body: { repository, ref }, idempotent: true } as const
+    return await this.http.call('/v1/refs', RefResponse, options)
   }
 
   /** What must be uploaded before a run can have this code. */

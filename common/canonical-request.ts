@@ -22,11 +22,11 @@ export function buildOrder(
 
 /**
  * One text for one way to ask for an interpreter: JSON with its keys in order and nothing that says nothing.
- * Environment files that are not in the commit count, as the same name then means something else.
+ * What lies in front of or beside the commit's own files counts, as the same name then means something else.
  */
 export function canonicalRequest(
   interpreter: InterpreterRequest,
-  code: Pick<CodeRequest, 'environment-files'> = {},
+  code: Pick<CodeRequest, 'environment-files' | 'submodules' | 'lfs'> = {},
 ): string {
   const files = Object.entries(code['environment-files'] ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
   return JSON.stringify({
@@ -35,7 +35,9 @@ export function canonicalRequest(
     extras: sortedNames(interpreter.extras),
     groups: sortedNames(interpreter.groups),
     interpreter: interpreter.interpreter,
+    lfs: code.lfs || undefined,
     'python-version': interpreter['python-version'],
+    submodules: code.submodules || undefined,
   })
 }
 

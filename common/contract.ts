@@ -62,8 +62,16 @@ export const CodeRequest = z.object({
   bundle: z.optional(UploadedBundle),
   /** Environment files that are not in the commit, uploaded as blobs. */
   'environment-files': z.optional(z.record(TreePath, sha256)),
+  /** Whether submodules are fetched too, and theirs. */
+  submodules: z.optional(z.boolean()),
+  /** Whether files that are kept by Git LFS are fetched in place of their pointers. */
+  lfs: z.optional(z.boolean()),
 })
 export type CodeRequest = z.infer<typeof CodeRequest>
+
+/** What is taken of a commit beside its own files. */
+export const CodeVariant = z.pick(CodeRequest, { submodules: true, lfs: true })
+export type CodeVariant = z.infer<typeof CodeVariant>
 
 /** `POST /v1/runs` */
 export const RunRequest = z.object({
@@ -99,6 +107,16 @@ export const RunRequest = z.object({
 })
 export type RunRequest = z.infer<typeof RunRequest>
 
+/** What a container must be, to wait for a run: everything of a request that can't be changed once it waits. */
+export const RunShape = z.pick(RunRequest, {
+  'path-to-source': true,
+  cpus: true,
+  memory: true,
+  network: true,
+  preload: true,
+})
+export type RunShape = z.infer<typeof RunShape>
+
 /** `POST /v1/builds`: prebuild without a run. */
 export const BuildRequest = z.object({ ...CodeRequest.shape, ...InterpreterRequest.shape })
 export type BuildRequest = z.infer<typeof BuildRequest>
@@ -115,6 +133,18 @@ export type TokenRequest = z.infer<typeof TokenRequest>
 
 export const TokenResponse = z.object({ token: z.string(), expires: z.string() })
 export type TokenResponse = z.infer<typeof TokenResponse>
+
+/** `POST /v1/refs`: the commit that a branch or tag is at now. */
+export const RefRequest = z.object({
+  repository: RepositoryName,
+  /** `main`, `v1`, `refs/heads/main`; `HEAD` is the default branch. */
+  ref: z.string().check(z.minLength(1), z.maxLength(255)),
+})
+export type RefRequest = z.infer<typeof RefRequest>
+
+/** `ref` is the whole name of what was found: `refs/tags/v1`. */
+export const RefResponse = z.object({ commit: CommitId, ref: z.string() })
+export type RefResponse = z.infer<typeof RefResponse>
 
 /** `POST /v1/bundles/missing` */
 export const MissingRequest = z.object({

@@ -42,7 +42,7 @@ import { Bases } from './registry/bases.ts'
 import { RegistryClient } from './registry/client.ts'
 import { EmbeddedRegistry } from './registry/embedded.ts'
 import { SecretMask } from './secrets/mask.ts'
-import { createSource } from './source/source.ts'
+import { createSource, type Source } from './source/source.ts'
 
 /** A running service. */
 export interface Service {
@@ -70,6 +70,7 @@ interface State {
   database: Database
   blobs: Blobs
   registry: EmbeddedRegistry
+  source: Source
   engine: Engine
   credential: { username: string; password: string }
   log: Log
@@ -88,13 +89,18 @@ export async function startService(config: Config, log: Log): Promise<Service> {
   let port = config.listen.port
   const registry = new EmbeddedRegistry(database, blobs, () => `${nodeHost(config.listen.host)}:${port}`)
   const credential = { username: 'node', password: folder.pullPassword }
-  const state: State = { config, folder, database, blobs, registry, engine, credential, log }
+  const source = createSource({
+    database,
+    blobs,
+    checkout: { folder: join(config.data, 'git'), gitUrl: config.gitUrl, caBundle: config.caBundle },
+  })
+  const state: State = { config, folder, database, blobs, registry, source, engine, credential, log }
 
   const halt = new AbortController()
   const working = Promise.withResolvers<Service>()
   let notReady = 'the container engine was not asked yet'
   const server = createServer({
-    ...{ database, blobs, registry, credential, log },
+    ...{ database, blobs, registry, source, credential, log },
     listen: config.listen,
     ...(config.listenPublic && { listenPublic: config.listenPublic }),
     ...(config.publicUrl && { publicUrl: config.publicUrl }),
@@ -137,7 +143,7 @@ export async function startService(config: Config, log: Log): Promise<Service> {
 
 /** The part that works: everything that needs the engine. */
 async function startWork(
-  { config, folder, database, blobs, registry, engine, credential, log }: State,
+  { config, folder, database, blobs, registry, source, engine, credential, log }: State,
   info: EngineInfo,
 ): Promise<Service> {
   await using opened = new AsyncDisposableStack()
@@ -206,11 +212,6 @@ async function startWork(
     journal: new Journal(events, 'bld_builder'),
   })
 
-  const source = createSource({
-    database,
-    blobs,
-    checkout: { folder: join(config.data, 'git'), gitUrl: config.gitUrl, caBundle: config.caBundle },
-  })
   const standbys = new StandbyPool({ database, blobs, engine, bring, node, limits: config.standby, log })
   opened.defer(() => standbys.close())
   const wishes = new Wishes(database, store, config.run, networks)

@@ -22,6 +22,16 @@ export class Checkout {
     return undefined
   }
 
+  /** Whether this is a checkout of a repository (`owner/name`), as its remote says. */
+  async isOf(repository: string): Promise<boolean> {
+    const url = (await this.#try(['config', '--get', 'remote.origin.url']))?.toString().trim() ?? ''
+    const path = url
+      .replace(/\/+$/, '')
+      .replace(/\.git$/, '')
+      .toLowerCase()
+    return path.endsWith(`/${repository.toLowerCase()}`) || path.endsWith(`:${repository.toLowerCase()}`)
+  }
+
   /** Whether a commit is here. */
   async holds(commit: string): Promise<boolean> {
     return (await this.#try(['cat-file', '-e', `${commit}^{commit}`])) !== undefined

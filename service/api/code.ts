@@ -29,7 +29,7 @@ export async function checkCode(db: Db, caller: Caller, code: CodeRequest): Prom
 }
 
 /** @throws {ApiError} 403 for code of another repository than the caller's */
-export function checkRepository(caller: Caller, { repository }: CodeRequest): void {
+export function checkRepository(caller: Caller, { repository }: Pick<CodeRequest, 'repository'>): void {
   if (repository.toLowerCase() === caller.name.toLowerCase()) return
   const message = `repository: this token is for ${caller.name}, not for ${repository}`
   throw new ApiError(403, 'wrong-repository', message, `Get a token for ${repository}.`)

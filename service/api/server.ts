@@ -3,6 +3,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler, R
 import type { Blobs } from '../blobs/blobs.ts'
 import type { Database } from '../database/database.ts'
 import type { EmbeddedRegistry } from '../registry/embedded.ts'
+import type { Source } from '../source/source.ts'
 import { builds } from './builds.ts'
 import { bundles, uploads } from './bundles.ts'
 import { exchange, requireCaller, type StaticToken } from './caller.ts'
@@ -11,6 +12,7 @@ import { EventStreams } from './event-stream.ts'
 import { onlyHosts } from './hosts.ts'
 import { noLargerThan, within } from './limits.ts'
 import { type Address, bracketed, close, listen, serverOf } from './listener.ts'
+import { refs } from './refs.ts'
 import { type Credential, registry } from './registry.ts'
 import { runs } from './runs.ts'
 import { webhook } from './webhook.ts'
@@ -30,6 +32,7 @@ export interface ServerParts {
   database: Database
   blobs: Blobs
   registry: EmbeddedRegistry
+  source: Pick<Source, 'resolve'>
   listen: Address
   /** A second listener, for the internet: webhooks and /v1 only. */
   listenPublic?: Address
@@ -73,7 +76,8 @@ export function createServer(parts: ServerParts): ApiServer {
 }
 
 /** Webhooks and `/v1`. */
-function faces({ database, blobs, webhookSecret, tokens, maxUploadBytes, log }: ServerParts, streams: EventStreams) {
+function faces(parts: ServerParts, streams: EventStreams) {
+  const { database, blobs, source, webhookSecret, tokens, maxUploadBytes, log } = parts
   const router = Router()
   const caller = requireCaller(database, tokens)
   const json = [within(ANSWER_MS), ...jsonUpTo(JSON_BYTES)]
@@ -95,6 +99,7 @@ function faces({ database, blobs, webhookSecret, tokens, maxUploadBytes, log }: 
   )
   router.use('/v1/runs', caller, ...json, runs(database, streams))
   router.use('/v1/builds', caller, ...json, builds(database, blobs, streams))
+  router.use('/v1/refs', caller, ...json, refs(source))
   router.use('/v1/bundles', caller, ...json, bundles(database, blobs))
   return router
 }

@@ -9,9 +9,12 @@ import { type Interpretation, interpret, type PrebuildOrder } from '../github/de
 import { ApiError } from './errors.ts'
 import { jsonFault } from './json-fault.ts'
 import { Pace } from './pace.ts'
+import { pacedLog } from './paced-log.ts'
 
 /** One commit that is pushed again and again is prebuilt at most this often, in milliseconds. */
 const SAME_PUSH_MS = 1000
+/** Anybody can send what is refused: it is logged at most this often. */
+const REFUSALS_MS = 1000
 
 interface Delivery {
   id: string
@@ -27,8 +30,9 @@ interface Delivery {
 export function webhook(database: Database, secret: string, log: (line: string) => void): RequestHandler {
   const github = new Webhooks({ secret })
   const pace = new Pace(SAME_PUSH_MS)
+  const refusal = pacedLog(log, REFUSALS_MS)
   return async (request, response) => {
-    const delivery = await verified(github, request)
+    const delivery = await verified(github, request, refusal)
     const asks = interpret(delivery.event, payloadOf(request, delivery.text))
     const did = await database.write((unit) => record(unit, delivery, asks, pace))
     log(`delivery ${delivery.id} ${delivery.event}: ${did}`)
@@ -37,12 +41,14 @@ export function webhook(database: Database, secret: string, log: (line: string) 
 }
 
 /** @throws {ApiError} 401 for a signature that is missing or wrong, 400 for headers that GitHub would not send */
-async function verified(github: Webhooks, request: Request): Promise<Delivery> {
+async function verified(github: Webhooks, request: Request, refusal: (line: string) => void): Promise<Delivery> {
   const signature = request.get('x-hub-signature-256') ?? ''
   const body: unknown = request.body
   // Signed and hashed is the decoded text: bodies that differ only in bytes that are no UTF-8 are the same delivery.
   const text = Buffer.isBuffer(body) ? body.toString() : ''
   if (text === '' || signature === '' || !(await github.verify(text, signature))) {
+    const why = signature === '' ? 'its signature is missing' : 'its signature does not fit the body'
+    refusal(`a delivery from ${request.socket.remoteAddress} was refused: ${why} (${text.length} characters)`)
     const message = `x-hub-signature-256: ${signature === '' ? 'is missing' : 'does not fit the body'}`
     throw new ApiError(401, 'bad-signature', message, 'Give the webhook the secret that MEADOW_WEBHOOK_SECRET holds.')
   }

@@ -32,6 +32,8 @@ export interface StandbySpec extends Pick<ContainerSpec, 'image' | 'memory' | 'c
   env?: Record<string, string>
   /** Modules to import beforehand. */
   preload: string[]
+  /** Where they are looked for before the environment. Default: `/workspace` */
+  sysPath?: string[]
   /** A plain tar of the code; its entries are relative to the code's root. */
   bundle: Readable
   /** How the launcher counts, in milliseconds and bytes; the defaults are right, tests are shorter. */
@@ -64,7 +66,7 @@ export type Task = (
   secrets?: Record<string, string>
   /** Default: `/workspace` */
   cwd?: string
-  /** Put first on `sys.path` of a function. Default: `/workspace` */
+  /** Put first on Python's path, `PYTHONPATH` for a command. Default: `/workspace` for a function, else nothing. */
   sysPath?: string[]
   /** Milliseconds that it may take; the launcher sees to it. */
   timeout?: number
@@ -155,7 +157,7 @@ const DEFAULTS: LauncherLimits = {
 
 function containerSpec(spec: StandbySpec, limits: LauncherLimits): ContainerSpec {
   const options = {
-    sysPath: [WORKSPACE],
+    sysPath: spec.sysPath?.length ? spec.sysPath : [WORKSPACE],
     preload: spec.preload,
     unattached: limits.unattached / 1000,
     silence: limits.silence / 1000,
@@ -195,7 +197,7 @@ function standby(container: Container, link: LauncherLink, python: string): Stan
 }
 
 function wireTask(task: Task): object {
-  const { timeout, cwd = WORKSPACE, sysPath = [WORKSPACE], ...rest } = task
+  const { timeout, cwd = WORKSPACE, sysPath = 'function' in task ? [WORKSPACE] : [], ...rest } = task
   return { ...rest, cwd, sysPath, timeout: timeout === undefined ? null : timeout / 1000 }
 }
 

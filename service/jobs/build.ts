@@ -77,6 +77,8 @@ async function codeOf(parts: BuildParts, order: BuildOrder, journal: Journal, si
       repository: { id: order.repository, name: order.name },
       commit: order.code.commit,
       pullRequest: order.code['pull-request'],
+      submodules: order.code.submodules,
+      lfs: order.code.lfs,
       bundle: order.code.bundle,
       callerDomain: order.repository,
     },

@@ -1,8 +1,9 @@
 import * as z from 'zod/mini'
+import type { CodeVariant, RunShape } from '../../common/contract.ts'
 import type { Database } from '../database/database.ts'
 import { orderBuild } from '../database/order-build.ts'
 import { PrebuildOrder } from '../github/deliveries.ts'
-import { environmentsOf } from '../source/environments.ts'
+import { type AskedEnvironment, environmentsOf } from '../source/environments.ts'
 import type { Code, Source } from '../source/source.ts'
 import { awaitBuild, BuildDidNotFinish } from './await-build.ts'
 import type { EventWriter } from './event-writer.ts'
@@ -27,18 +28,14 @@ export function prebuildHandler(parts: PrebuildParts, concurrency: number): JobH
     concurrency,
     run: async ({ job, signal }) => {
       const order = z.parse(PrebuildOrder, JSON.parse(job.payload))
-      const said = `prebuild of ${order.name} ${order.branch} ${order.commit.slice(0, 12)}`
-      const code = await parts.source.codeAt(
-        {
-          repository: { id: order.repository, name: order.name },
-          commit: order.commit,
-          callerDomain: order.repository,
-        },
-        { signal, report: (line) => parts.log(`${said}: ${line}`) },
-      )
-      const builds = await openBuilds(parts, order, code)
-      parts.log(`${said}: ${builds.length === 0 ? 'no environment file' : builds.join(', ')}`)
-      for (const id of builds) await prepare(parts, id, code, signal, said)
+      const { environments, notes } = await environmentsOf((await codeOf(parts, order, {}, signal)).tree, order.name)
+      const builds: Prepared[] = []
+      for (const environment of environments) {
+        const code = await codeOf(parts, order, environment.code, signal)
+        builds.push({ ...environment, code, build: await openBuild(parts, order, environment, code, notes) })
+      }
+      parts.log(`${said(order)}: ${builds.map(({ build }) => build).join(', ') || 'no environment file'}`)
+      for (const build of builds) await prepare(parts, order, build, signal)
     },
     failed: async (_unit, job, error) => {
       const { name, commit } = z.parse(PrebuildOrder, JSON.parse(job.payload))
@@ -47,36 +44,57 @@ export function prebuildHandler(parts: PrebuildParts, concurrency: number): JobH
   }
 }
 
-async function openBuilds({ database, events }: PrebuildParts, order: PrebuildOrder, code: Code): Promise<string[]> {
-  const { requests, notes } = await environmentsOf(code.tree, order.name)
-  const ids: string[] = []
-  for (const interpreter of requests) {
-    const { build, how } = await orderBuild(database, code.domain, {
-      repository: order.repository,
-      name: order.name,
-      code: { deployment: 'git_repo', repository: order.name, commit: order.commit },
-      interpreter,
-    })
-    if (how === 'made') for (const note of notes) new Journal(events, build.id).note(note)
-    ids.push(build.id)
-  }
-  return ids
+/** A build that was ordered, and what is to wait for its runs. */
+interface Prepared {
+  build: string
+  code: Code
+  shapes: RunShape[]
+}
+
+function said({ name, branch, commit }: PrebuildOrder): string {
+  return `prebuild of ${name} ${branch} ${commit.slice(0, 12)}`
+}
+
+async function codeOf(parts: PrebuildParts, order: PrebuildOrder, variant: CodeVariant, signal: AbortSignal) {
+  const repository = { id: order.repository, name: order.name }
+  return await parts.source.codeAt(
+    { repository, commit: order.commit, ...variant, callerDomain: order.repository },
+    { signal, report: (line) => parts.log(`${said(order)}: ${line}`) },
+  )
+}
+
+async function openBuild(
+  { database, events }: PrebuildParts,
+  order: PrebuildOrder,
+  { interpreter, code: variant }: AskedEnvironment,
+  code: Code,
+  notes: string[],
+): Promise<string> {
+  const { build, how } = await orderBuild(database, code.domain, {
+    repository: order.repository,
+    name: order.name,
+    code: { deployment: 'git_repo', repository: order.name, commit: order.commit, ...variant },
+    interpreter,
+  })
+  if (how === 'made') for (const note of notes) new Journal(events, build.id).note(note)
+  return build.id
 }
 
 /** A build that fails says so to whoever asks for its run; the other environments of the commit are not its affair. */
 async function prepare(
   { database, standbys, wishes, log }: PrebuildParts,
-  id: string,
-  code: Code,
+  order: PrebuildOrder,
+  { build: id, code, shapes }: Prepared,
   signal: AbortSignal,
-  said: string,
 ): Promise<void> {
   try {
     const build = await awaitBuild(database, id, signal)
-    const { wish } = await wishes.of({ build, domain: code.domain, bundle: code.bundle.digest })
-    await standbys.want(wish)
+    for (const request of shapes) {
+      const { wish } = await wishes.of({ build, domain: code.domain, bundle: code.bundle.digest, request })
+      await standbys.want(wish)
+    }
   } catch (error) {
     if (!(error instanceof BuildDidNotFinish)) throw error
-    log(`${said}: ${id} failed: ${error.message.split('\n', 1)[0]}`)
+    log(`${said(order)}: ${id} failed: ${error.message.split('\n', 1)[0]}`)
   }
 }

@@ -142,6 +142,8 @@ class Running {
         repository: { id: this.#row.repository, name: repository?.name ?? this.#request.repository },
         commit: this.#request.commit,
         pullRequest: this.#request['pull-request'],
+        submodules: this.#request.submodules,
+        lfs: this.#request.lfs,
         bundle: this.#request.bundle,
         callerDomain: this.#row.repository,
       },

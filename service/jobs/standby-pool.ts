@@ -16,6 +16,8 @@ export interface StandbyWish {
   /** `uid:gid` */
   user: string
   preload: string[]
+  /** Where those are looked for; empty where there are none. */
+  sysPath: string[]
   /** Bytes. */
   memory: number
   cpus: number
@@ -89,13 +91,13 @@ export class StandbyPool {
   /** Makes a container for one run, cold. */
   async make(wish: StandbyWish, signal: AbortSignal): Promise<Standby> {
     const { engine, blobs, node, bring } = this.#parts
-    const { image, user, preload, memory, cpus, network, disk } = wish
+    const { image, user, preload, sysPath, memory, cpus, network, disk } = wish
     const either = AbortSignal.any([signal, this.#stop.signal])
     await bring(image, { signal: either })
     return await prepareStandby(
       engine,
       {
-        ...{ node, image, user, preload, memory, cpus, network, disk },
+        ...{ node, image, user, preload, sysPath, memory, cpus, network, disk },
         pids: PIDS,
         python: '/opt/env/bin/python',
         bundle: await blobs.open(wish.bundle),
@@ -177,6 +179,7 @@ export class StandbyPool {
   }
 }
 
-function keyOfWish({ image, bundle, domain, user, preload, memory, cpus, network, disk }: StandbyWish): string {
-  return keyOf('standby', image, bundle, domain, user, preload, memory, cpus, network, disk)
+function keyOfWish({ image, bundle, domain, user, preload, sysPath, memory, ...rest }: StandbyWish): string {
+  const { cpus, network, disk } = rest
+  return keyOf('standby', image, bundle, domain, user, preload, sysPath, memory, cpus, network, disk)
 }

@@ -12,9 +12,24 @@ export function taskOf(request: RunRequest, timeout: number): Task {
     ...way(request),
     env: request.env,
     cwd: request['working-directory'] === undefined ? source : posix.join(WORKSPACE, request['working-directory']),
-    sysPath: source === WORKSPACE ? [source] : [source, WORKSPACE],
+    sysPath: sysPathOf(request),
     timeout: request.timeout ?? timeout,
   }
+}
+
+/** Where modules are looked for before a task is known: what its function will find. */
+export function preloadPath(request: Pick<RunRequest, 'path-to-source'>): string[] {
+  return sysPathOf({ ...request, function: '' })
+}
+
+/**
+ * What is put first on Python's path: for a function the code, its path-to-source before its root; for a command only a
+ * path-to-source, as Python finds what lies beside a program by itself.
+ */
+export function sysPathOf(request: Pick<RunRequest, 'path-to-source' | 'function'>): string[] {
+  const source = request['path-to-source']
+  const named = source === undefined ? [] : [posix.join(WORKSPACE, source)]
+  return request.function === undefined ? named : [...named, WORKSPACE]
 }
 
 function way({ command, args, function: name, 'function-args': functionArgs }: RunRequest): Task {

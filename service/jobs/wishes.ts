@@ -1,4 +1,4 @@
-import type { RunRequest } from '../../common/contract.ts'
+import type { RunRequest, RunShape } from '../../common/contract.ts'
 import type { Digest } from '../blobs/blobs.ts'
 import type { Database } from '../database/database.ts'
 import { imageByDigest } from '../database/known.ts'
@@ -8,6 +8,7 @@ import { effectiveNetwork } from '../engine/network-class.ts'
 import { type Domain, isTrusted, readable } from '../policy/domain.ts'
 import type { ImageStore } from './image-store.ts'
 import type { StandbyWish } from './standby-pool.ts'
+import { preloadPath } from './task.ts'
 
 /** What a run gets where it asks for nothing else. Sizes in bytes. */
 export interface RunDefaults {
@@ -21,7 +22,7 @@ export interface WishAsked {
   build: BuildRow
   domain: Domain
   bundle: Digest
-  request?: Pick<RunRequest, 'memory' | 'cpus' | 'network' | 'preload'>
+  request: RunShape
 }
 
 /** Turns builds into wishes for standbys: a run finds the standby of its push if both ask in the same way. */
@@ -50,15 +51,16 @@ export class Wishes {
     if (!image) throw new Error(`build ${build.id} has no image that ${domain} may use`)
     const trusted = isTrusted(domain)
     // Code that is not the repository's own reaches nothing, whatever it asks for.
-    const wanted = trusted ? (request?.network ?? 'internet') : 'none'
+    const wanted = trusted ? (request.network ?? 'internet') : 'none'
     const { network, warning } = effectiveNetwork(wanted, trusted, this.#networks)
     const wish: StandbyWish = {
       image: this.#images.reference(image),
       bundle,
       domain,
       user: image.user,
-      preload: request?.preload ?? [],
-      ...this.need(request ?? {}),
+      preload: request.preload,
+      sysPath: request.preload.length > 0 ? preloadPath(request) : [],
+      ...this.need(request),
       network,
       disk: this.#defaults.disk,
     }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { SimpleGit } from 'simple-git'
 import { GitFailed, git } from '../../common/git-process.ts'
 import { gitEnvironment, remoteGit } from './git.ts'
+import { refCandidates } from './ref-name.ts'
 import { RemoteError, remoteError, remoteUrl } from './remote.ts'
 import { Turns } from './turns.ts'
 
@@ -105,15 +106,36 @@ export class Checkouts {
    * @throws {RemoteError}
    */
   async refs(repository: RepositoryRef, pullRequest: number | undefined, signal: AbortSignal): Promise<RemoteRefs> {
-    const folder = await this.#bare(repository.id, 'commits.git')
     const patterns = ['refs/heads/*', 'refs/tags/*']
     if (pullRequest !== undefined) patterns.push(`refs/pull/${pullRequest}/head`, `refs/pull/${pullRequest}/merge`)
+    return await this.#list(repository, patterns, signal)
+  }
+
+  /**
+   * The commit that a branch or tag is at now; `HEAD` is the default branch.
+   * @returns its whole name too: `refs/tags/v1`
+   * @throws {RemoteError} also where the name is none, or the host has no such ref
+   */
+  async resolve(repository: RepositoryRef, ref: string, signal: AbortSignal): Promise<{ commit: string; ref: string }> {
+    const candidates = refCandidates(ref)
+    // An annotated tag is listed as what it points to only where that is asked for too.
+    const refs = await this.#list(repository, [...candidates, ...candidates.map((name) => `${name}^{}`)], signal)
+    for (const name of candidates) {
+      const commit = refs.get(name)
+      if (commit !== undefined) return { commit, ref: name }
+    }
+    const message = `ref: ${repository.name} has no branch or tag ${JSON.stringify(ref)}`
+    throw new RemoteError('ref-not-found', message, 'Push it, correct it, or give all 40 digits of the commit.')
+  }
+
+  async #list(repository: RepositoryRef, patterns: string[], signal: AbortSignal): Promise<RemoteRefs> {
+    const folder = await this.#bare(repository.id, 'commits.git')
     const listing = await this.#ask(repository, { folder, signal }, (git, url) =>
       git.raw(['ls-remote', '--quiet', url, ...patterns]),
     )
     const refs: RemoteRefs = new Map()
     for (const line of listing.split('\n')) {
-      const [, id, ref] = /^([0-9a-f]{40})\t(refs\/.+)$/.exec(line) ?? []
+      const [, id, ref] = /^([0-9a-f]{40})\t(HEAD|refs\/.+)$/.exec(line) ?? []
       // An annotated tag comes twice; the second time, with ^{}, it says the commit.
       if (id && ref) refs.set(ref.replace(/\^\{\}$/, ''), id)
     }

@@ -1,5 +1,12 @@
 /** Why a git host did not give what was asked. */
-export type RemoteFault = 'repository-not-found' | 'commit-not-found' | 'needs-credentials' | 'unreachable' | 'failed'
+export type RemoteFault =
+  | 'repository-not-found'
+  | 'commit-not-found'
+  | 'ref-not-found'
+  | 'ref-malformed'
+  | 'needs-credentials'
+  | 'unreachable'
+  | 'failed'
 
 /** A git host did not give a repository or commit. */
 export class RemoteError extends Error {
@@ -31,7 +38,7 @@ export function remoteUrl(base: URL, name: string): string {
   return base.protocol === 'file:' ? `file://${path}` : `${base.origin}${path}.git`
 }
 
-const FAULTS: [RegExp, RemoteFault][] = [
+const FAULTS: [RegExp, Exclude<RemoteFault, 'ref-not-found' | 'ref-malformed' | 'failed'>][] = [
   [
     /not our ref|couldn't find remote ref|unadvertised object|no such remote ref|unable to find [0-9a-f]{40}/i,
     'commit-not-found',
@@ -58,7 +65,7 @@ export function remoteError(said: string, { url, commit }: { url: string; commit
     .filter((line) => /^(fatal|error|remote):/.test(line))
     .join(' ')
     .slice(0, 1000)
-  const own: Record<RemoteFault, [string, string]> = {
+  const own: Record<(typeof FAULTS)[number][1] | 'failed', [string, string]> = {
     'repository-not-found': [
       `there is no repository at ${url}`,
       'Check its name, and the setting MEADOW_GIT_URL of the service.',

@@ -19,6 +19,9 @@ export interface CodeAsked {
   pullRequest?: number | undefined
   /** What the client uploaded for the case that the service can't fetch the commit. */
   bundle?: UploadedBundle | undefined
+  /** Whether submodules, and files that Git LFS keeps, are fetched too. */
+  submodules?: boolean | undefined
+  lfs?: boolean | undefined
   callerDomain: Domain
 }
 
@@ -46,6 +49,12 @@ export interface Source {
    * @throws {BundleRefused} for trees and uploads that are refused
    */
   codeAt(asked: CodeAsked, options: CodeOptions): Promise<Code>
+  /**
+   * The commit that a branch or tag is at now; `HEAD` is the default branch.
+   * @returns the whole name of the ref too
+   * @throws {RemoteError}
+   */
+  resolve(repository: RepositoryRef, ref: string, signal: AbortSignal): Promise<{ commit: string; ref: string }>
 }
 
 export interface SourceParts {
@@ -114,6 +123,7 @@ export function createSource({ database, blobs, checkout, limits }: SourceParts)
   }
 
   return {
+    resolve: (repository, ref, signal) => checkouts.resolve(repository, ref, signal),
     async codeAt(asked, options) {
       const found = await knownAlready(asked)
       const proven = found?.domain ?? (await prove(asked, options))

@@ -29,7 +29,7 @@ const pull: WorkflowRun = {
 }
 const target: WorkflowRun = { ...pull, event: 'pull_request_target', sha: SHA, ref: 'refs/heads/main' }
 const find = async (run: WorkflowRun, ref?: string, repository = 'octo/garden', checkout?: Checkout) =>
-  await findCommit({ ref, repository }, run, checkout)
+  await findCommit({ ref, repository }, run, { checkout, ask: async (name) => `asked for ${name}` })
 
 test('without a ref, the commit of the workflow run', async () => {
   assert.deepEqual(await find(push), { commit: SHA })
@@ -49,8 +49,9 @@ test('head and merge, by name or by their digits, are of the pull request', asyn
   await assert.rejects(find(push, 'head'), { message: /^ref: "head" has a meaning only/, hint: /refs\/heads\/head/ })
 })
 
-test('another repository needs a ref of its own', async () => {
-  await assert.rejects(find(pull, undefined, 'octo/other'), { message: /^ref: is needed/ })
+test('of another repository, the service says what is meant: a branch, or its default one', async () => {
+  assert.deepEqual(await find(pull, undefined, 'octo/other'), { commit: 'asked for HEAD' })
+  assert.deepEqual(await find(pull, 'v1', 'octo/other'), { commit: 'asked for v1' })
   await assert.rejects(find(pull, 'head', 'octo/other'), { name: 'RefUnknown' })
   assert.deepEqual(await find(pull, HEAD, 'octo/other'), { commit: HEAD })
 })
@@ -73,7 +74,13 @@ test('branches, tags and short names are looked up in the checkout', async (t) =
     assert.deepEqual(await find(push, ref, 'octo/garden', checkout), { commit }, ref)
   }
   for (const ref of ['nothing', '--all', '-h', 'main:a', '']) {
-    await assert.rejects(find(push, ref, 'octo/garden', checkout), { name: 'RefUnknown', hint: /fetch-depth/ }, ref)
+    const asked = { commit: `asked for ${ref}` }
+    assert.deepEqual(await find(push, ref, 'octo/garden', checkout), asked, ref)
   }
-  await assert.rejects(find(push, 'main', 'octo/garden', new Checkout(folder)), { name: 'RefUnknown' })
+  assert.deepEqual(await find(push, 'main', 'octo/garden', new Checkout(folder)), { commit: 'asked for main' })
+  // A branch of another repository is not looked up in a checkout of this one.
+  assert.deepEqual(await find(push, 'main', 'octo/other', checkout), { commit: 'asked for main' })
+  const remote = ['-C', checkout.folder, 'remote', 'set-url', 'origin', 'git@example.org:Octo/Other.git']
+  await promisify(execFile)('git', remote)
+  assert.deepEqual(await find(push, 'main', 'octo/other', checkout), { commit: main })
 })

@@ -73,6 +73,14 @@ for (const python of PYTHONS) {
       assert.equal((named.result as typeof result).sum, 6)
     })
 
+    test('for a command, the path of the source comes before PYTHONPATH; without one, Python decides', async () => {
+      const env = { PYTHONPATH: '/elsewhere' }
+      const command = 'echo "$PYTHONPATH"; cd /; python3 -c "import work; print(work.__name__)"'
+      const said = await runTask(standby(), { command, env, sysPath: ['/workspace/package'] })
+      assert.equal(said.stdout.toString(), '/workspace/package:/elsewhere\nwork\n', said.stderr)
+      assert.equal((await runTask(standby(), { command: 'echo "$PYTHONPATH"' })).stdout.toString(), '\n')
+    })
+
     test('a function that raises: the traceback as Python prints it, without the launcher', async () => {
       const said = await runTask(standby(), { function: 'package.work:fail' })
       assert.match(

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { environmentsOf } from '../../service/source/environments.ts'
 import { runSteps } from '../../service/source/workflow.ts'
 
-const asked = async (files: Record<string, string>) =>
+const all = async (files: Record<string, string>) =>
   await environmentsOf(
     {
       paths: async () => Object.keys(files),
@@ -12,6 +12,10 @@ const asked = async (files: Record<string, string>) =>
     },
     'owner/name',
   )
+const asked = async (files: Record<string, string>) => {
+  const { environments, notes } = await all(files)
+  return { requests: environments.map(({ interpreter }) => interpreter), notes }
+}
 const workflow = (steps: string, job = '') => ({
   'requirements.txt': '',
   '.github/workflows/ci.yml': `on: push\njobs:\n  test:\n    runs-on: ubuntu-latest\n${job}    steps:\n${steps}`,
@@ -80,6 +84,46 @@ test('a matrix that is written out is expanded, other expressions are noted', as
   assert.deepEqual(sorted(requests), sorted([...expected, { interpreter: 'auto' }]))
   assert.equal(notes.length, 2)
   assert.match(notes[0] ?? '', /^\.github\/workflows\/ci\.yml: job "test", step 2: interpreter: an expression/)
+})
+
+test('containers wait with what the steps say: one environment, each shape once', async () => {
+  const { environments, notes } = await all(
+    workflow(
+      `
+      - uses: meadow/run@v1
+        with: { command: a, memory: '\${{ matrix.memory }}', cpus: 0.5, preload: 'numpy, pandas' }
+      - uses: meadow/run@v1
+        with: { command: b, memory: 4096MiB, cpus: '.5', preload: numpy pandas, path-to-source: ./ }
+      - uses: meadow/run@v1
+        with: { command: c, network: none, path-to-source: ./src/ }
+      - uses: meadow/run@v1
+        with: { command: d, memory: '\${{ inputs.memory }}' }
+      - uses: meadow/run@v1
+        with: { command: e, memory: a lot }
+      - uses: meadow/run@v1
+        with: { command: f, submodules: true, lfs: 'false', memory: 1GiB }
+`,
+      '    strategy: {matrix: {memory: [4GiB, 8GiB]}}\n',
+    ),
+  )
+  const [plain, submodules] = environments
+  const heavy = { cpus: 0.5, preload: ['numpy', 'pandas'] }
+  assert.deepEqual(plain, {
+    interpreter: { interpreter: 'auto' },
+    code: {},
+    shapes: [
+      { ...heavy, memory: 4 * 2 ** 30 },
+      { ...heavy, memory: 8 * 2 ** 30 },
+      { network: 'none', 'path-to-source': 'src', preload: [] },
+      { preload: [] },
+    ],
+  })
+  assert.deepEqual(submodules?.code, { submodules: true, lfs: false })
+  assert.deepEqual(submodules?.shapes, [{ memory: 2 ** 30, preload: [] }])
+  assert.equal(environments.length, 2)
+  assert.equal(notes.length, 2)
+  assert.match(notes[0] ?? '', /step 4: memory: an expression that is known only when it runs; left out$/)
+  assert.match(notes[1] ?? '', /step 5: memory: must be a size like 512MiB or 2GiB; not prebuilt$/)
 })
 
 test('steps for other repositories and wrong values are noted', async () => {

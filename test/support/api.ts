@@ -12,6 +12,7 @@ import type { Database } from '../../service/database/database.ts'
 import { append, lastSeq } from '../../service/database/events.ts'
 import { openSqlite } from '../../service/database/sqlite.ts'
 import { EmbeddedRegistry } from '../../service/registry/embedded.ts'
+import { createSource } from '../../service/source/source.ts'
 import { temporaryFolder } from './repositories.ts'
 
 export const WEBHOOK_SECRET = 'a webhook secret of tests'
@@ -62,6 +63,10 @@ export async function startApi(t: Pick<TestContext, 'after'>, parts: Partial<Ser
     database,
     blobs,
     registry,
+    source: createSource({
+      ...{ database, blobs },
+      checkout: { folder: join(folder, 'git'), gitUrl: new URL(`file://${folder}/hosts`) },
+    }),
     listen: { host: '127.0.0.1', port: 0 },
     webhookSecret: WEBHOOK_SECRET,
     tokens: [{ name: 'default', secret: STATIC_TOKEN, repositories: ['*'], permissions: ['run'] }],

@@ -83,6 +83,9 @@ def prepare(task):
     try:
         os.environ.update(task.get("env") or {})
         os.environ.update(task.get("secrets") or {})
+        if "function" not in task and task.get("sysPath"):
+            own = os.environ.get("PYTHONPATH")
+            os.environ["PYTHONPATH"] = os.pathsep.join(task["sysPath"] + ([own] if own else []))
     except ValueError as error:
         raise Failure(126, "environment", f"an environment variable cannot be set: {error}", "leave out NUL bytes")
     time.tzset()

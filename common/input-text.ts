@@ -21,6 +21,13 @@ function withUnit(text: string, units: Record<string, number>, fault: string): n
   return Number(digits) * factor
 }
 
+/** YAML's own words for yes and no, as GitHub's own actions take them. */
+export function boolean(text: string): boolean {
+  if (/^(true|True|TRUE)$/.test(text)) return true
+  if (/^(false|False|FALSE)$/.test(text)) return false
+  throw new InputFault('must be true or false')
+}
+
 export function number(text: string): number {
   if (!/^\d*\.?\d+$/.test(text)) throw new InputFault('must be a number like 2 or 0.5')
   return Number(text)
