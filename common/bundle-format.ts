@@ -94,8 +94,8 @@ export class BundleHeaders {
       throw new BundleRefused(
         'size',
         undefined,
-        `the commit's tree holds more than ${bytes} bytes or ${files} files`,
-        'Keep large data out of the repository.',
+        `the code holds more than ${bytes} bytes or ${files} files`,
+        'Keep large data out of it.',
       )
     }
   }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import * as z from 'zod/mini'
 import { CodeRequest, InterpreterRequest, RepositoryName } from './contract.ts'
 
@@ -11,6 +12,17 @@ export const BuildOrder = z.object({
   interpreter: InterpreterRequest,
 })
 export type BuildOrder = z.infer<typeof BuildOrder>
+
+/**
+ * What the code of a request goes by, where a commit would be named: the commit, or a digest of what is mirrored, which
+ * no commit can be taken for.
+ * @throws {TypeError} for a request that names neither; the API lets none in
+ */
+export function codeId({ commit, mirror }: Pick<CodeRequest, 'commit' | 'mirror'>): string {
+  if (commit !== undefined) return commit
+  if (mirror === undefined) throw new TypeError('a request without commit and mirror was accepted')
+  return `sha256:${createHash('sha256').update(mirror.roots.join('\n')).digest('hex')}`
+}
 
 /** What a request for a build or a run, with whatever else it asks for, means for the build of its image. */
 export function buildOrder(
@@ -47,6 +59,6 @@ function sortedNames(names: string[] | undefined): string[] | undefined {
 }
 
 /** The key under which two askers of one interpreter at one commit share a build, in one domain. */
-export function buildKey(commit: string, canonical: string): string {
-  return `${commit}:${canonical}`
+export function buildKey(code: string, canonical: string): string {
+  return `${code}:${canonical}`
 }

@@ -52,11 +52,26 @@ export const InterpreterRequest = z.object({
 })
 export type InterpreterRequest = z.infer<typeof InterpreterRequest>
 
-/** Code at a commit. */
+/** Code of the caller's own machine: folders, each as the index of its pieces, and what of them was on `sys.path`. */
+export const Mirror = z.object({
+  /** Digests of indexes (common/piece-index.ts): what is put at `/workspace`, `/workspace.1` and so on. */
+  roots: z.array(sha256).check(z.minLength(1), z.maxLength(100)),
+  /** In the order of the caller's `sys.path`. Without a path, the root itself. */
+  'sys-path': z
+    .array(z.object({ root: z.int().check(z.minimum(0), z.maximum(99)), path: z.optional(TreePath) }))
+    .check(z.maxLength(1000)),
+})
+export type Mirror = z.infer<typeof Mirror>
+
+/** The code of a run: with `git_repo`, a commit of a repository; with `mirror_local`, the caller's own. */
 export const CodeRequest = z.object({
-  deployment: z._default(z.literal('git_repo', 'only git_repo is known'), 'git_repo'),
+  deployment: z._default(z.enum(['git_repo', 'mirror_local'], 'must be git_repo or mirror_local'), 'git_repo'),
+  /** The repository whose code it is, or in whose name mirrored code runs. */
   repository: RepositoryName,
-  commit: CommitId,
+  /** Of git_repo. */
+  commit: z.optional(CommitId),
+  /** Of mirror_local. */
+  mirror: z.optional(Mirror),
   /** Names the pull request whose head or merge commit this is. */
   'pull-request': z.optional(z.int().check(z.minimum(1))),
   bundle: z.optional(UploadedBundle),
@@ -159,7 +174,10 @@ export const MissingResponse = z.object({
   bundle: z.boolean(),
   /** Why, where it does. */
   reason: z.optional(z.string()),
-  /** Which of the blobs it lacks. Upload each by `PUT /v1/blobs/:digest`. */
+  /**
+   * Which of the blobs it lacks, and which of the mirror's. Upload each by `PUT /v1/blobs/:digest`, or many by
+   * `POST /v1/blobs`. Of a mirror, ask again until nothing is missing: the indexes come first, then what they name.
+   */
   blobs: z.array(sha256),
 })
 export type MissingResponse = z.infer<typeof MissingResponse>

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import { codeId } from '../../common/canonical-request.ts'
 import type { CodeRequest } from '../../common/contract.ts'
 import type { Digest } from '../blobs/blobs.ts'
 import { granted } from '../database/code.ts'
@@ -7,6 +8,7 @@ import type { StateDatabase } from '../database/schema.ts'
 import { commitDomain, type Domain, pullRequestDomain } from '../policy/domain.ts'
 import type { Caller } from './caller.ts'
 import { ApiError } from './errors.ts'
+import { invalid } from './validate.ts'
 
 type Db = Kysely<StateDatabase>
 
@@ -15,16 +17,43 @@ type Db = Kysely<StateDatabase>
  * @throws {ApiError} naming the field
  */
 export async function checkCode(db: Db, caller: Caller, code: CodeRequest): Promise<void> {
+  checkDeployment(code)
   checkRepository(caller, code)
   const blobs = Object.entries(code['environment-files'] ?? {}).map(([path, digest]) => [
     `environment-files.${path}`,
     digest,
   ])
+  code.mirror?.roots.forEach((digest, n) => {
+    blobs.push([`mirror.roots.${n}`, digest])
+  })
   if (code.bundle !== undefined) blobs.push(['bundle.digest', code.bundle.digest])
   for (const [field, digest] of blobs) {
     if (await granted(db, [caller.repository], digest as Digest)) continue
     const hint = `Upload it first: PUT /v1/blobs/${digest}.`
     throw new ApiError(400, 'blob-missing', `${field}: ${digest} was not uploaded for ${caller.name}`, hint)
+  }
+}
+
+/** What belongs to one way of deployment alone. */
+const OWN = {
+  git_repo: ['commit', 'pull-request', 'bundle'],
+  mirror_local: ['mirror'],
+} as const
+
+/**
+ * Refuses a request that lacks what its deployment needs, or has what another needs.
+ * @throws {ApiError} naming the field
+ */
+export function checkDeployment(code: CodeRequest): void {
+  const { deployment, mirror } = code
+  const [needed] = OWN[deployment]
+  if (code[needed] === undefined) throw invalid(`${needed}: is missing`, `${deployment} needs it.`)
+  for (const name of OWN[deployment === 'git_repo' ? 'mirror_local' : 'git_repo']) {
+    if (code[name] !== undefined) throw invalid(`${name}: has no meaning with ${deployment}`, 'Leave it out.')
+  }
+  for (const [n, { root }] of (mirror?.['sys-path'] ?? []).entries()) {
+    if (root < (mirror?.roots.length ?? 0)) continue
+    throw invalid(`mirror.sys-path.${n}.root: there is no root ${root}`, 'Roots are counted from 0.')
   }
 }
 
@@ -37,17 +66,20 @@ export function checkRepository(caller: Caller, { repository }: Pick<CodeRequest
 
 /** The domains of the caller's repository in which this code may be known, nearest first. */
 export function domainsOf({ repository }: Caller, code: CodeRequest): Domain[] {
+  // Mirrored code is the caller's own, and nobody else's.
+  if (code.mirror !== undefined) return [repository]
   const pull = code['pull-request']
   return [
     repository,
     ...(pull === undefined ? [] : [pullRequestDomain(repository, pull)]),
-    commitDomain(repository, code.commit),
+    commitDomain(repository, codeId(code)),
   ]
 }
 
 /** The widest domain that needs no look into git: the repository's own only where a signed push named the commit. */
 export async function provenDomain(db: Db, caller: Caller, code: CodeRequest): Promise<Domain> {
-  if (await wasPushed(db, caller.repository, code.commit)) return caller.repository
+  const commit = codeId(code)
+  if (code.mirror !== undefined || (await wasPushed(db, caller.repository, commit))) return caller.repository
   const pull = code['pull-request']
-  return pull === undefined ? commitDomain(caller.repository, code.commit) : pullRequestDomain(caller.repository, pull)
+  return pull === undefined ? commitDomain(caller.repository, commit) : pullRequestDomain(caller.repository, pull)
 }

@@ -1,6 +1,6 @@
 import { Router } from 'express'
 import * as z from 'zod/mini'
-import { canonicalRequest } from '../../common/canonical-request.ts'
+import { canonicalRequest, codeId } from '../../common/canonical-request.ts'
 import { type Run, type RunCreated, RunRequest, type Verdict } from '../../common/contract.ts'
 import { environmentBuild } from '../database/builds.ts'
 import type { Database } from '../database/database.ts'
@@ -86,7 +86,7 @@ async function begin(database: Database, caller: Caller, asked: RunRequest): Pro
     const row = await createRun(db, {
       domain: repository,
       repository,
-      commit: asked.commit,
+      commit: codeId(asked),
       request: JSON.stringify(asked),
       now,
     })
@@ -101,7 +101,7 @@ async function begin(database: Database, caller: Caller, asked: RunRequest): Pro
 /** What is known of the run's image so far. */
 async function verdictOf(database: Database, caller: Caller, asked: RunRequest): Promise<Verdict | undefined> {
   const canonical = canonicalRequest(asked, asked)
-  const build = await environmentBuild(database.state, domainsOf(caller, asked), asked.commit, canonical)
+  const build = await environmentBuild(database.state, domainsOf(caller, asked), codeId(asked), canonical)
   if (build?.state === 'finished' && build.image !== null) return 'hit'
   return build?.state === 'queued' || build?.state === 'building' ? 'joined' : undefined
 }

@@ -9,6 +9,11 @@ export const LAUNCHER_PATH = '/.meadow/launcher'
 /** Where the code is in a container. */
 export const WORKSPACE = '/workspace'
 
+/** Where a root of the code is: `/workspace`, `/workspace.1` and so on. */
+export function workspace(root: number): string {
+  return root === 0 ? WORKSPACE : `${WORKSPACE}.${root}`
+}
+
 /** The launcher's files by name, in order. */
 async function launcherFiles(): Promise<[string, Buffer][]> {
   const names = (await readdir(FOLDER)).filter((name) => name.endsWith('.py')).sort()
@@ -24,8 +29,8 @@ export async function launcherVersion(): Promise<string> {
   return hash.digest('hex').slice(0, 16)
 }
 
-/** A tar for the root of a container: the launcher, and an empty workspace that belongs to the user. */
-export async function launcherTar(owner: Owner): Promise<Buffer> {
+/** A tar for the root of a container: the launcher, and empty workspaces that belong to the user. */
+export async function launcherTar(owner: Owner, roots = 1): Promise<Buffer> {
   const folder = (path: string, mode: number) =>
     ownedHeader({ path, type: 'directory', mode, size: 0, mtime: 0 }, owner)
   const files = (await launcherFiles()).flatMap(([name, content]) => {
@@ -40,7 +45,7 @@ export async function launcherTar(owner: Owner): Promise<Buffer> {
     folder('.meadow', 0o755),
     folder(LAUNCHER_PATH.slice(1), 0o755),
     ...files,
-    folder(WORKSPACE.slice(1), 0o755),
+    ...Array.from({ length: roots }, (_, root) => folder(workspace(root).slice(1), 0o755)),
     TAR_END,
   ])
 }

@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Container, ContainerSpec, Engine } from './engine.ts'
 import { FrameDecoder } from './frames.ts'
-import { LAUNCHER_PATH, launcherTar, WORKSPACE } from './launcher-files.ts'
+import { LAUNCHER_PATH, launcherTar, WORKSPACE, workspace } from './launcher-files.ts'
 import { LauncherGone, LauncherLink, NeverBegan } from './launcher-link.ts'
 import { type Acknowledge, type LiveRun, liveRun } from './live-run.ts'
 import { ownedTar, parseOwner } from './tar-owner.ts'
 
-export { launcherVersion, WORKSPACE } from './launcher-files.ts'
+export { launcherVersion, WORKSPACE, workspace } from './launcher-files.ts'
 export { LauncherGone, NeverBegan } from './launcher-link.ts'
 export type { Acknowledge, LiveRun } from './live-run.ts'
 
@@ -34,8 +34,8 @@ export interface StandbySpec extends Pick<ContainerSpec, 'image' | 'memory' | 'c
   preload: string[]
   /** Where they are looked for before the environment. Default: `/workspace` */
   sysPath?: string[]
-  /** A plain tar of the code; its entries are relative to the code's root. */
-  bundle: Readable
+  /** Opens plain tars of the code, entries relative to its root: for `/workspace`, `/workspace.1` and so on. */
+  bundles: (() => Promise<Readable>)[]
   /** How the launcher counts, in milliseconds and bytes; the defaults are right, tests are shorter. */
   launcher?: Partial<LauncherLimits>
 }
@@ -97,8 +97,11 @@ export async function prepareStandby(engine: Engine, spec: StandbySpec, signal: 
     const owner = parseOwner(spec.user)
     signal.throwIfAborted()
     container = await engine.create(containerSpec(spec, limits))
-    await container.put(Readable.from([await launcherTar(owner)]), '/')
-    await container.put(Readable.from(ownedTar(spec.bundle, owner)), WORKSPACE)
+    await container.put(Readable.from([await launcherTar(owner, spec.bundles.length)]), '/')
+    for (const [number, open] of spec.bundles.entries()) {
+      await using bundle = await open()
+      await container.put(Readable.from(ownedTar(bundle, owner)), workspace(number))
+    }
     signal.throwIfAborted()
     link = new LauncherLink(container, await container.attach(), new FrameDecoder())
     await container.start()
@@ -109,8 +112,6 @@ export async function prepareStandby(engine: Engine, spec: StandbySpec, signal: 
     // Why it failed counts more; what can't be removed now is a stray that its label leads to.
     await container?.remove().catch(() => {})
     throw error
-  } finally {
-    spec.bundle.destroy()
   }
 }
 

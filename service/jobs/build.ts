@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { BuildOrder, canonicalRequest } from '../../common/canonical-request.ts'
+import { BuildOrder, canonicalRequest, codeId } from '../../common/canonical-request.ts'
 import { detect } from '../../common/detect.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { buildById, failBuild, finishBuild, saveEnvironment, startBuild } from '../database/builds.ts'
@@ -9,6 +9,7 @@ import type { BuildRow } from '../database/schema.ts'
 import { loadSpec } from '../interpreter/formats.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
 import type { Code, Source } from '../source/source.ts'
+import { codeOf } from './code-of.ts'
 import type { EnsuredImage, ImagePipeline } from './ensure-image.ts'
 import type { EventWriter } from './event-writer.ts'
 import { describeFailure, describeRetry } from './failure.ts'
@@ -57,10 +58,12 @@ async function make(parts: BuildParts, build: BuildRow, context: JobContext): Pr
   const journal = new Journal(parts.events, build.id)
   journal.tell({ kind: 'state', state: 'building' })
   const { signal } = context
-  const code = await journal.stage('source', () => codeOf(parts, order, journal, signal))
+  const code = await journal.stage('source', () =>
+    codeOf(parts.source, order, { signal, report: (line) => journal.note(line) }),
+  )
   const spec = await specOf(parts.blobs, code, order, journal)
   const { repository } = order
-  const branch = await branchOf(parts.database.state, repository, order.code.commit)
+  const branch = await branchOf(parts.database.state, repository, codeId(order.code))
   const imageOrder: ImageOrder = { domain: code.domain, repository, branch, spec }
   const image = await parts.images.ensure(imageOrder, { journal, signal })
   journal.tell({ kind: 'cache', ...image.account })
@@ -69,21 +72,6 @@ async function make(parts: BuildParts, build: BuildRow, context: JobContext): Pr
     journal.note(`laying the image out afresh in the background: ${image.worn}`)
     await parts.images.renew(imageOrder, image.locked, { journal, signal })
   }
-}
-
-async function codeOf(parts: BuildParts, order: BuildOrder, journal: Journal, signal: AbortSignal): Promise<Code> {
-  return await parts.source.codeAt(
-    {
-      repository: { id: order.repository, name: order.name },
-      commit: order.code.commit,
-      pullRequest: order.code['pull-request'],
-      submodules: order.code.submodules,
-      lfs: order.code.lfs,
-      bundle: order.code.bundle,
-      callerDomain: order.repository,
-    },
-    { signal, report: (line) => journal.note(line) },
-  )
 }
 
 /** The spec that a request names or detects in the code; says which in one line. */
@@ -116,7 +104,7 @@ async function finish(
     await finishBuild(db, { id: build.id, image: image.row.digest, cache, now: Date.now() })
     const request = canonicalRequest(order.interpreter, order.code)
     for (const domain of new Set([code.domain, build.domain])) {
-      await saveEnvironment(db, { domain, commit_id: order.code.commit, request, build: build.id })
+      await saveEnvironment(db, { domain, commit_id: codeId(order.code), request, build: build.id })
     }
     notify(`events:${build.id}`)
   })

@@ -16,6 +16,7 @@ import { hitAccount } from './account.ts'
 import type { Admission } from './admission.ts'
 import { awaitBuild, BuildDidNotFinish } from './await-build.ts'
 import { watchCancel } from './cancel.ts'
+import { codeOf } from './code-of.ts'
 import type { EventWriter } from './event-writer.ts'
 import { describeFailure, describeRetry } from './failure.ts'
 import { type Conclusion, follow } from './follow-run.ts'
@@ -118,6 +119,7 @@ class Running {
       build,
       domain: code.domain,
       bundle: code.bundle.digest,
+      roots: code.roots,
       request: this.#request,
     })
     if (warning !== undefined) this.#journal.note(warning)
@@ -137,18 +139,9 @@ class Running {
   async #code(signal: AbortSignal): Promise<Code> {
     const { database, source } = this.#parts
     const repository = await repositoryById(database.state, this.#row.repository)
-    return await source.codeAt(
-      {
-        repository: { id: this.#row.repository, name: repository?.name ?? this.#request.repository },
-        commit: this.#request.commit,
-        pullRequest: this.#request['pull-request'],
-        submodules: this.#request.submodules,
-        lfs: this.#request.lfs,
-        bundle: this.#request.bundle,
-        callerDomain: this.#row.repository,
-      },
-      { signal, report: (line) => this.#journal.note(line) },
-    )
+    const name = repository?.name ?? this.#request.repository
+    const asked = { repository: this.#row.repository, name, code: this.#request }
+    return await codeOf(source, asked, { signal, report: (line) => this.#journal.note(line) })
   }
 
   /** The finished build of the run's image; one that is under way is told of first, and waited for. */

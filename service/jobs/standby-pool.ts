@@ -12,6 +12,8 @@ export interface StandbyWish {
   /** How the engine knows the image. */
   image: string
   bundle: Digest
+  /** What is put at `/workspace.1` and so on. */
+  roots: Digest[]
   domain: Domain
   /** `uid:gid` */
   user: string
@@ -100,7 +102,7 @@ export class StandbyPool {
         ...{ node, image, user, preload, sysPath, memory, cpus, network, disk },
         pids: PIDS,
         python: '/opt/env/bin/python',
-        bundle: await blobs.open(wish.bundle),
+        bundles: [wish.bundle, ...wish.roots].map((each) => () => blobs.open(each)),
       },
       either,
     )
@@ -179,7 +181,7 @@ export class StandbyPool {
   }
 }
 
-function keyOfWish({ image, bundle, domain, user, preload, sysPath, memory, ...rest }: StandbyWish): string {
+function keyOfWish({ image, bundle, roots, domain, user, preload, sysPath, memory, ...rest }: StandbyWish): string {
   const { cpus, network, disk } = rest
-  return keyOf('standby', image, bundle, domain, user, preload, sysPath, memory, cpus, network, disk)
+  return keyOf('standby', image, bundle, roots, domain, user, preload, sysPath, memory, cpus, network, disk)
 }

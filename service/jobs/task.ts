@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import type { RunRequest } from '../../common/contract.ts'
-import { type Task, WORKSPACE } from '../engine/standby.ts'
+import { type Task, WORKSPACE, workspace } from '../engine/standby.ts'
 
 /**
  * What a request's user process is.
@@ -18,17 +18,20 @@ export function taskOf(request: RunRequest, timeout: number): Task {
 }
 
 /** Where modules are looked for before a task is known: what its function will find. */
-export function preloadPath(request: Pick<RunRequest, 'path-to-source'>): string[] {
+export function preloadPath(request: Pick<RunRequest, 'path-to-source' | 'mirror'>): string[] {
   return sysPathOf({ ...request, function: '' })
 }
 
 /**
- * What is put first on Python's path: for a function the code, its path-to-source before its root; for a command only a
- * path-to-source, as Python finds what lies beside a program by itself.
+ * What is put first on Python's path: a path-to-source; then for a function the code's root, but for a command not, as
+ * Python finds what lies beside a program by itself. Mirrored code has for both what it had on its own machine.
  */
-export function sysPathOf(request: Pick<RunRequest, 'path-to-source' | 'function'>): string[] {
-  const source = request['path-to-source']
+export function sysPathOf(request: Pick<RunRequest, 'path-to-source' | 'function' | 'mirror'>): string[] {
+  const { 'path-to-source': source, mirror } = request
   const named = source === undefined ? [] : [posix.join(WORKSPACE, source)]
+  if (mirror !== undefined) {
+    return [...named, ...mirror['sys-path'].map(({ root, path = '' }) => posix.join(workspace(root), path))]
+  }
   return request.function === undefined ? named : [...named, WORKSPACE]
 }
 

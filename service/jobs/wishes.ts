@@ -22,7 +22,9 @@ export interface WishAsked {
   build: BuildRow
   domain: Domain
   bundle: Digest
-  request: RunShape
+  /** Bundles of further roots. */
+  roots?: Digest[] | undefined
+  request: RunShape & Pick<RunRequest, 'mirror'>
 }
 
 /** Turns builds into wishes for standbys: a run finds the standby of its push if both ask in the same way. */
@@ -46,7 +48,7 @@ export class Wishes {
   }
 
   /** @returns the wish, and a warning for the user where the network is not the one that was asked for */
-  async of({ build, domain, bundle, request }: WishAsked): Promise<{ wish: StandbyWish; warning?: string }> {
+  async of({ build, domain, bundle, roots, request }: WishAsked): Promise<{ wish: StandbyWish; warning?: string }> {
     const image = build.image && (await imageByDigest(this.#database.state, readable(domain), build.image))
     if (!image) throw new Error(`build ${build.id} has no image that ${domain} may use`)
     const trusted = isTrusted(domain)
@@ -56,6 +58,7 @@ export class Wishes {
     const wish: StandbyWish = {
       image: this.#images.reference(image),
       bundle,
+      roots: roots ?? [],
       domain,
       user: image.user,
       preload: request.preload,

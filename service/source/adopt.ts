@@ -66,6 +66,7 @@ async function readLeaves(
   return { leaves, digest: `sha256:${canonical.update(TAR_END).digest('hex')}` }
 }
 
-function bundleItem({ entry: { path, type, link = '', mode, size } }: TarItem): BundleItem {
+/** A file or link of a tar, as a bundle has it. */
+export function bundleItem({ entry: { path, type, link = '', mode, size } }: TarItem): BundleItem {
   return type === 'symlink' ? { type, path, link } : { type: 'file', path, executable: (mode & 0o100) !== 0, size }
 }

@@ -99,6 +99,11 @@ type Note = (text: string) => void
 
 /** Whether a step runs code of this repository. */
 function concerns({ inputs }: RunStep, repository: string, note: Note): boolean {
+  // What is on the runner then, nobody knows now.
+  if (inputs.get('deployment') === 'mirror_local' && /^(auto|local.*)?$/.test(inputs.get('interpreter') ?? '')) {
+    note('mirrors the interpreter of its runner; ignored')
+    return false
+  }
   const other = inputs.get('repository')
   if (other === undefined || other.includes('${{') || other.toLowerCase() === repository.toLowerCase()) return true
   note(`runs code of ${other}; ignored`)

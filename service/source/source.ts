@@ -1,6 +1,6 @@
 import type { BundleLimits } from '../../common/bundle-format.ts'
 import type { UploadedBundle } from '../../common/contract.ts'
-import type { BlobInfo, Blobs } from '../blobs/blobs.ts'
+import type { BlobInfo, Blobs, Digest } from '../blobs/blobs.ts'
 import { bundleOf, saveBundle } from '../database/code.ts'
 import type { Database } from '../database/database.ts'
 import { wasPushed } from '../database/deliveries.ts'
@@ -8,6 +8,7 @@ import { type Domain, pullRequestDomain } from '../policy/domain.ts'
 import { type StoredBundle, storeCommit, storeUpload } from './bundle.ts'
 import { BundleTree, type TreeReader } from './bundle-tree.ts'
 import { type CheckoutOptions, Checkouts, type RepositoryRef } from './checkout.ts'
+import { Mirrors } from './mirror.ts'
 import { type Claim, CodeNotProven, narrower, provenDomain, unprovenDomain } from './proof.ts'
 import { RemoteError } from './remote.ts'
 
@@ -25,12 +26,21 @@ export interface CodeAsked {
   callerDomain: Domain
 }
 
-/** The code of a commit. */
+/** Mirrored code that is wanted, and who wants it. */
+export interface MirrorAsked {
+  /** The indexes of its roots. */
+  roots: Digest[]
+  callerDomain: Domain
+}
+
+/** The code of a commit, or mirrored code. */
 export interface Code {
   /** The narrower of the code's own domain and the caller's. */
   domain: Domain
   bundle: BlobInfo
   tree: TreeReader
+  /** Bundles of further roots, of mirrored code. */
+  roots?: Digest[]
 }
 
 export interface CodeOptions {
@@ -55,6 +65,12 @@ export interface Source {
    * @throws {RemoteError}
    */
   resolve(repository: RepositoryRef, ref: string, signal: AbortSignal): Promise<{ commit: string; ref: string }>
+  /**
+   * The code that a caller mirrored, its bundles made where they are not known yet.
+   * @throws {MirrorIncomplete} where something of it was not sent, or is gone
+   * @throws {BundleRefused}, {TarRefused} or {IndexRefused} for what is refused
+   */
+  mirrored(asked: MirrorAsked, options: CodeOptions): Promise<Code>
 }
 
 export interface SourceParts {
@@ -122,8 +138,24 @@ export function createSource({ database, blobs, checkout, limits }: SourceParts)
     return { ...(await storeUpload(blobs, commit, bundle, limits)), fetched: false }
   }
 
+  const mirrors = new Mirrors({ database, blobs, limits })
+
   return {
     resolve: (repository, ref, signal) => checkouts.resolve(repository, ref, signal),
+    /**
+     * The domain is the caller's own, no narrower one. Nothing vouches for this code but the caller, and who may run a
+     * command in a domain may do there whatever mirrored code can do: a domain a change would protect from nothing, and
+     * each would make its environment anew, without network. Callers who may do less have a narrower domain themselves.
+     */
+    async mirrored({ roots, callerDomain: domain }, { signal }) {
+      const bundles: BlobInfo[] = []
+      for (const root of roots) bundles.push(await mirrors.bundle(domain, root, signal))
+      const [bundle, ...further] = bundles
+      if (bundle === undefined) throw new TypeError('mirrored code without a root was accepted')
+      const tree = new BundleTree(blobs, bundle.digest)
+      return { domain, bundle, tree, roots: further.map(({ digest }) => digest) }
+    },
+
     async codeAt(asked, options) {
       const found = await knownAlready(asked)
       const proven = found?.domain ?? (await prove(asked, options))

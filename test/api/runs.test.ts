@@ -61,9 +61,12 @@ test('what is wrong with a request is said by the names of its inputs', async (t
   })
   const digest = `sha256:${'0'.repeat(64)}`
   const run = { ...code, command: 'x' }
+  const mirror = { roots: [digest], 'sys-path': [{ root: 0 }] }
+  const mirrored = { repository: code.repository, deployment: 'mirror_local', command: 'x', mirror }
   const bundle = { digest, 'commit-object': '', gitlinks: [] }
   const bad: [object, number, RegExp][] = [
-    [{}, 400, /^repository: is missing; commit: is missing$/],
+    [{}, 400, /^repository: is missing$/],
+    [{ repository: code.repository, command: 'x' }, 400, /^commit: is missing$/],
     [code, 400, /^command: one of command, args and function is needed$/],
     [{ ...run, args: ['x'] }, 400, /^args: cannot be given together with command$/],
     [{ ...run, function: 'a:b', args: ['x'] }, 400, /^args, function: cannot be given/],
@@ -82,7 +85,22 @@ test('what is wrong with a request is said by the names of its inputs', async (t
     [{ ...run, 'working-directory': '../x' }, 400, /^working-directory: must be a path inside the repository$/],
     [{ ...run, 'path-to-source': '/etc' }, 400, /^path-to-source: /],
     [{ ...run, 'python-version': '3' }, 400, /^python-version: must look like 3\.11$/],
-    [{ ...run, deployment: 'mirror_local' }, 400, /^deployment: only git_repo is known$/],
+    [{ ...run, deployment: 'rsync' }, 400, /^deployment: must be git_repo or mirror_local$/],
+    [{ ...run, deployment: 'mirror_local' }, 400, /^mirror: is missing$/],
+    [{ ...run, mirror }, 400, /^mirror: has no meaning with git_repo$/],
+    [{ ...run, deployment: 'mirror_local', mirror }, 400, /^commit: has no meaning with mirror_local$/],
+    [{ ...mirrored, mirror: { ...mirror, roots: [] } }, 400, /^mirror\.roots: /],
+    [
+      { ...mirrored, mirror: { ...mirror, 'sys-path': [{ root: 1 }] } },
+      400,
+      /^mirror\.sys-path\.0\.root: there is no root 1$/,
+    ],
+    [
+      { ...mirrored, mirror: { ...mirror, 'sys-path': [{ root: 0, path: '../up' }] } },
+      400,
+      /^mirror\.sys-path\.0\.path: must be a path inside the repository$/,
+    ],
+    [{ ...mirrored, mirror }, 400, /^mirror\.roots\.0: sha256:0{64} was not uploaded for octo\/garden$/],
     [
       { ...run, 'environment-files': { 'x.txt': digest } },
       400,

@@ -55,7 +55,7 @@ export function testEngine(name: string, engine: Engine = dockerEngine({ network
         user: '1000:1000',
         node: label,
         preload: [],
-        bundle: codeTar(files),
+        bundles: [async () => codeTar(files)],
         ...{ memory: 256 * MB, cpus: 2, pids: 64, network: 'none', disk: 1024 * MB },
         ...changes,
       }
