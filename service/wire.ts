@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createServer } from './api/server.ts'
 import type { Blobs } from './blobs/blobs.ts'
 import { openFileBlobs } from './blobs/files.ts'
-import { bootstrapWheels } from './builder/bootstrap.ts'
+import { BUILDER_TOOLS, bootstrapWheels, POETRY_TOOLS, type ToolList } from './builder/bootstrap.ts'
 import { builderContext, createBuilder } from './builder/containers.ts'
 import type { Config } from './config.ts'
 import { type DataFolder, openDataFolder } from './data-folder.ts'
@@ -187,7 +187,12 @@ async function startWork(
     ...(config.indexUrl && { indexUrl: config.indexUrl.href }),
   }
   // The builder is baked by the pipeline that needs it: each is asked for only once both are there.
-  const builder = createBuilder({ ...builderOptions, blobs, folder: work, image: () => builderImage.reference() })
+  const builder = createBuilder({
+    ...builderOptions,
+    ...{ blobs, folder: work },
+    image: () => builderImage.reference(),
+    poetryImage: () => poetryImage.reference(),
+  })
   opened.defer(() => builder.close())
 
   const isPublicIndex = config.publicIndexes.includes(index.replace(/\/$/, ''))
@@ -204,13 +209,16 @@ async function startWork(
     isPublic: (artifact) => isPublicIndex && artifact.index?.replace(/\/$/, '') === index.replace(/\/$/, ''),
     isOperatorBase: (name) => isOperatorBase(config.bases, name),
   })
-  const builderImage: BuilderImage = new BuilderImage({
-    ...{ database, blobs, builder, resolveBase, images },
-    folder: join(config.data, 'builder'),
-    bootstrap: (...of) => bootstrapWheels(builderContext(builderOptions), ...of),
-    base: config.builderBase,
-    journal: new Journal(events, 'bld_builder'),
-  })
+  const toolImage = (tools: ToolList) =>
+    new BuilderImage({
+      ...{ database, blobs, builder, resolveBase, images, tools },
+      folder: join(config.data, 'builder'),
+      bootstrap: (...of) => bootstrapWheels(builderContext(builderOptions), ...of),
+      base: config.builderBase,
+      journal: new Journal(events, `bld_${tools.name}`),
+    })
+  const builderImage: BuilderImage = toolImage(BUILDER_TOOLS)
+  const poetryImage: BuilderImage = toolImage(POETRY_TOOLS)
 
   const standbys = new StandbyPool({ database, blobs, engine, bring, node, limits: config.standby, log })
   opened.defer(() => standbys.close())

@@ -12,12 +12,27 @@ import { pythonSource } from './python-source.ts'
 import { Step, StepFailed } from './step.ts'
 
 const PROGRAM = pythonSource('bootstrap')
-const REQUIREMENTS_FILE = join(import.meta.dirname, 'requirements.txt')
 
-/** What the builder image holds: versions and hashes. Part of what the builder image is known by. */
-export const BUILDER_REQUIREMENTS = readFileSync(REQUIREMENTS_FILE, 'utf8')
+/** Tools of an image of our own. */
+export interface ToolList {
+  /** Of the image. */
+  name: string
+  /** Where they are listed. */
+  file: string
+  /** Versions and hashes, as a requirements file. Part of what the image is known by. */
+  requirements: string
+}
 
-/** One of the builder image's wheels, on this machine. */
+/** What the builder image holds. */
+export const BUILDER_TOOLS = toolList('builder', 'requirements.txt')
+/** What the image holds that reads projects of poetry; it is made only where one is there. */
+export const POETRY_TOOLS = toolList('poetry', 'requirements-poetry.txt')
+
+function toolList(name: string, file: string): ToolList {
+  return { name, file, requirements: readFileSync(join(import.meta.dirname, file), 'utf8') }
+}
+
+/** One of a tool image's wheels, on this machine. */
 export interface BootstrapWheel {
   filename: string
   /** Its path. */
@@ -35,7 +50,7 @@ export class BootstrapFailed extends Error {
 }
 
 /**
- * Fetches the builder image's wheels with the pip of its base: the only thing that is installed before there is a
+ * Fetches a tool image's wheels with the pip of its base: the only thing that is installed before there is a
  * builder. Hashes are checked there and here.
  * @param folder where the wheels are kept, by their names
  * @throws {BootstrapFailed}
@@ -43,11 +58,12 @@ export class BootstrapFailed extends Error {
 export async function bootstrapWheels(
   context: BuilderContext,
   base: BaseImage,
+  { name, requirements }: ToolList,
   folder: string,
   options: StepOptions,
 ): Promise<BootstrapWheel[]> {
   const spec = {
-    name: 'bootstrapping the builder',
+    name: `bootstrapping the ${name}`,
     image: base.reference,
     command: ['python3', '-I', '-c', PROGRAM],
     user: '0:0',
@@ -56,9 +72,9 @@ export async function bootstrapWheels(
   await mkdir(folder, { recursive: true })
   await using step = await Step.open(context, spec, options)
   await step.start()
-  step.stdin.end(BUILDER_REQUIREMENTS)
+  step.stdin.end(requirements)
   try {
-    const wheels = await receive(new Frames(step.stdout), folder).catch((error) => step.blame(error))
+    const wheels = await receive(new Frames(step.stdout), requirements, folder).catch((error) => step.blame(error))
     await step.finish()
     return wheels
   } catch (error) {
@@ -67,17 +83,22 @@ export async function bootstrapWheels(
   }
 }
 
-async function receive(frames: Frames, folder: string): Promise<BootstrapWheel[]> {
+async function receive(frames: Frames, requirements: string, folder: string): Promise<BootstrapWheel[]> {
   const wheels: BootstrapWheel[] = []
   for (let line = await frames.line(); line !== undefined; line = await frames.line()) {
     const { filename, size } = line as { filename: string; size: number }
-    wheels.push(await keep(folder, filename, await frames.bytes(size)))
+    const bytes = await frames.bytes(size)
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    if (!/^[\w.+-]+\.whl$/.test(filename) || !requirements.includes(sha256)) {
+      throw new BootstrapFailed(`${filename} with sha256 ${sha256} is none of the builder's packages`)
+    }
+    wheels.push({ filename, file: await keep(folder, filename, bytes), sha256, size })
   }
   return wheels
 }
 
-/** The lock of the builder image. Its artifacts have neither URL nor path: their bytes are the wheels' files. */
-export function bootstrapLock(wheels: BootstrapWheel[]): Lock {
+/** The lock of such an image. Its artifacts have neither URL nor path: their bytes are the wheels' files. */
+export function bootstrapLock(wheels: BootstrapWheel[], { file }: ToolList): Lock {
   const artifacts = wheels
     .map(({ filename, sha256, size }): Artifact => {
       const [name = '', version = ''] = filename.split('-')
@@ -89,22 +110,18 @@ export function bootstrapLock(wheels: BootstrapWheel[]): Lock {
     digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
     text,
     artifacts,
-    source: 'requirements.txt',
+    source: file,
     requirements: [],
     unpinned: [],
     resolvedAt: Date.now(),
   }
 }
 
-async function keep(folder: string, filename: string, bytes: Buffer): Promise<BootstrapWheel> {
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
-  if (!/^[\w.+-]+\.whl$/.test(filename) || !BUILDER_REQUIREMENTS.includes(sha256)) {
-    throw new BootstrapFailed(`${filename} with sha256 ${sha256} is none of the builder's packages`)
-  }
+async function keep(folder: string, filename: string, bytes: Buffer): Promise<string> {
   const file = join(folder, filename)
   await writeFile(`${file}.part`, bytes)
   await rename(`${file}.part`, file)
-  return { filename, file, sha256, size: bytes.length }
+  return file
 }
 
 function pylock(artifacts: Artifact[]): string {

@@ -9,24 +9,26 @@ import { probeBase } from './probe-base.ts'
 import { resolverFor } from './resolve.ts'
 import { type PoolOptions, ResolverPool } from './resolver-pool.ts'
 
-const POOL: PoolOptions = { keep: 15 * 60_000, most: 4 }
+const POOL = { keep: 15 * 60_000, most: 4 }
 
 export interface BuilderOptions extends Omit<BuilderContext, 'limits' | 'pull'> {
   blobs: Blobs
   /** Gives the reference of the builder image, made where it is missing. Called often. */
   image: () => Promise<string>
+  /** Gives the reference of the image that reads projects of poetry, likewise. */
+  poetryImage: () => Promise<string>
   /** Brings an image to the engine; by default one that it lacks is pulled without a credential. */
   pull?: BuilderContext['pull']
   /** Where wheels lie until they are read. */
   folder: string
   limits?: Partial<BuilderLimits>
   /** How long and how many resolvers are kept ready. */
-  resolvers?: Partial<PoolOptions>
+  resolvers?: Partial<Omit<PoolOptions, 'program'>>
 }
 
 /** What steps need of their surroundings, with defaults filled in. */
 export function builderContext(
-  options: Omit<BuilderOptions, 'blobs' | 'image' | 'folder' | 'resolvers'>,
+  options: Omit<BuilderOptions, 'blobs' | 'image' | 'poetryImage' | 'folder' | 'resolvers'>,
 ): BuilderContext {
   const { engine, node, network, caBundle, indexUrl } = options
   const pull = async (reference: string, signal: AbortSignal) => {
@@ -45,15 +47,16 @@ export function builderContext(
 
 /** Builder containers on an engine. Close it before the engine. */
 export function createBuilder(options: BuilderOptions): Builder {
-  const { blobs, image, folder } = options
+  const { blobs, image, poetryImage, folder } = options
   const context = builderContext(options)
-  const pool = new ResolverPool(context, image, { ...POOL, ...options.resolvers })
+  const pool = new ResolverPool(context, image, { ...POOL, ...options.resolvers, program: 'resolve' })
+  const poetry = new ResolverPool(context, poetryImage, { ...POOL, ...options.resolvers, program: 'export_poetry' })
   return {
     probe: (base, step) => probeBase(context, base, step),
     resolve: (base, spec, probe, step) =>
-      lockSpec(spec, probe, resolverFor({ context, pool, image }, { base, probe }, step)),
+      lockSpec(spec, probe, resolverFor({ context, pool, poetry, image }, { base, probe }, step)),
     compile: (base, requests, step) => compile(context, blobs, base, requests, step),
     buildWheel: (base, probe, request, step) => buildWheel({ context, image, folder }, { base, probe }, request, step),
-    close: () => pool.close(),
+    close: async () => void (await Promise.all([pool.close(), poetry.close()])),
   }
 }

@@ -20,14 +20,20 @@ type FilesRequest = Extract<ResolveRequest, { files: unknown }>
 
 /** How locks are made for one base and its probe. */
 export function resolverFor(
-  parts: { context: BuilderContext; pool: ResolverPool; image: () => Promise<string> },
+  parts: { context: BuilderContext; pool: ResolverPool; poetry: ResolverPool; image: () => Promise<string> },
   { base, probe }: { base: BaseImage; probe: Probe },
   options: ResolveOptions,
 ): Resolve {
-  const { pool, context } = parts
+  const { pool, poetry, context } = parts
   return async (request) => {
     const target = { markers: probe.markers, tags: probe.tags, hashes: request.hashes ?? null }
     if ('lock' in request) return await pool.ask({ ...target, lock: request.lock }, options)
+    if ('poetry' in request) {
+      const { indexUrl } = context
+      const project = { ...request.poetry, python: probe.version, ...(indexUrl !== undefined && { index: indexUrl }) }
+      const { text } = await poetry.ask(project, options)
+      return await pool.ask({ ...target, index: indexUrl ?? DEFAULT_INDEX, lock: text }, options)
+    }
     const about = { ...target, index: context.indexUrl ?? DEFAULT_INDEX }
     try {
       const uv = uvCompileArguments(probe, { ...request, builds: false })

@@ -1,5 +1,11 @@
 import type { Artifact } from '../interpreter/lock.ts'
-import { type AllowedHashes, type RefusedStep, type Resolved, ResolverRefused } from '../interpreter/resolution.ts'
+import {
+  type AllowedHashes,
+  type PoetryProject,
+  type RefusedStep,
+  type Resolved,
+  ResolverRefused,
+} from '../interpreter/resolution.ts'
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
 import type { ResolveOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
@@ -10,7 +16,14 @@ import { UV_CONFIG, uvConfig } from './uv.ts'
 
 /** The environment of the builder image. */
 export const BUILDER_ENV = '/opt/env'
-const PROGRAM = pythonSource('resolve')
+
+/** One request to `python/export_poetry.py`, whose answer is a lock of which nothing is chosen yet. */
+export interface PoetryPoolRequest extends PoetryProject {
+  /** Of the target. */
+  python: string
+  /** The index that is asked; poetry's own default where it is not set. */
+  index?: string
+}
 
 /** One request to `python/resolve.py`. */
 export type PoolRequest = {
@@ -25,6 +38,8 @@ interface Answer {
   text?: string
   artifacts?: Artifact[]
   failed?: RefusedStep
+  /** What the user should know. */
+  notes?: string[]
   message?: string
   package?: string | null
 }
@@ -38,6 +53,8 @@ interface Resolver {
 }
 
 export interface PoolOptions {
+  /** What its containers run. */
+  program: 'resolve' | 'export_poetry'
   /** Milliseconds that an unused resolver is kept. */
   keep: number
   /** How many unused ones are kept in all. */
@@ -63,7 +80,7 @@ export class ResolverPool {
   }
 
   /** @throws {ResolverRefused} */
-  async ask(request: PoolRequest, { signal, domain }: ResolveOptions): Promise<Resolved> {
+  async ask(request: PoolRequest | PoetryPoolRequest, { signal, domain, report }: ResolveOptions): Promise<Resolved> {
     const kept = this.#take(domain)
     if (kept) {
       const answer = await this.#serve(kept, request, signal).catch(async () => {
@@ -71,9 +88,9 @@ export class ResolverPool {
         // It may have died while nobody looked: the answer of a new one counts.
         return undefined
       })
-      if (answer) return resolved(answer)
+      if (answer) return resolved(answer, report)
     }
-    return resolved(await this.#serve(await this.#open(domain, signal), request, signal))
+    return resolved(await this.#serve(await this.#open(domain, signal), request, signal), report)
   }
 
   /** Removes all that are kept. */
@@ -99,7 +116,7 @@ export class ResolverPool {
       {
         name: 'resolving',
         image,
-        command: [`${BUILDER_ENV}/bin/python3`, '-I', '-c', PROGRAM],
+        command: [`${BUILDER_ENV}/bin/python3`, '-I', '-c', pythonSource(this.#options.program)],
         user: '0:0',
         env: { UV_CACHE_DIR: '/tmp/uv' },
         network: this.#context.network,
@@ -118,7 +135,7 @@ export class ResolverPool {
     return resolver
   }
 
-  async #serve(resolver: Resolver, request: PoolRequest, signal: AbortSignal): Promise<Answer> {
+  async #serve(resolver: Resolver, request: PoolRequest | PoetryPoolRequest, signal: AbortSignal): Promise<Answer> {
     const { step, frames } = resolver
     const abort = () => step.stop(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
@@ -162,7 +179,11 @@ async function discard({ step, idle }: Resolver): Promise<void> {
   await step[Symbol.asyncDispose]()
 }
 
-function resolved({ text, artifacts, failed, message, package: name }: Answer): Resolved {
+function resolved(
+  { text, artifacts, failed, message, package: name, notes }: Answer,
+  report: ResolveOptions['report'],
+): Resolved {
   if (failed !== undefined) throw new ResolverRefused(failed, message ?? '', name ?? undefined)
+  for (const note of notes ?? []) report(note)
   return { text: text ?? '', artifacts: artifacts ?? [] }
 }

@@ -2,6 +2,7 @@ import type { InterpreterRequest } from '../../common/contract.ts'
 import { type EnvironmentFile, formatOf } from '../../common/detect.ts'
 import { EnvironmentFileError } from '../../common/environment-file-error.ts'
 import type { CodeFiles, Format, FormatOption, Place } from './formats/format.ts'
+import { poetryFormat } from './formats/poetry.ts'
 import { pylockFormat } from './formats/pylock.ts'
 import { requirementsFormat } from './formats/requirements.ts'
 import type { Lock } from './lock.ts'
@@ -13,6 +14,7 @@ import type { FormatName, InterpreterSpec } from './spec.ts'
 export const FORMATS: Record<FormatName, Format> = {
   'requirements.txt': requirementsFormat,
   'pylock.toml': pylockFormat,
+  'poetry.lock': poetryFormat,
 }
 
 /**

@@ -4,7 +4,20 @@ import type { EnvironmentFiles } from './spec.ts'
 /** sha256 hashes, in hex, that a user allows for each package by normalised name. */
 export type AllowedHashes = Record<string, string[]>
 
-/** What a format asks of a resolver: to make a lock from requirements files, or to take one that exists. */
+/** A project of poetry, and what of it is asked for. */
+export interface PoetryProject {
+  /** The texts of pyproject.toml and poetry.lock, by their paths. */
+  files: EnvironmentFiles
+  /** Where they lie: a folder of the code tree, empty for its root. */
+  folder: string
+  groups: string[]
+  extras: string[]
+}
+
+/**
+ * What a format asks of a resolver: to make a lock from requirements files or of a poetry project, or to take one that
+ * exists.
+ */
 export type ResolveRequest = {
   /** Where given, every package must be in it, and only files with these hashes are chosen. */
   hashes?: AllowedHashes
@@ -16,6 +29,7 @@ export type ResolveRequest = {
       /** Whether pre-releases count like releases. */
       prereleases: boolean
     }
+  | { poetry: PoetryProject }
   | {
       /** pylock.toml */
       lock: string
@@ -35,10 +49,11 @@ export interface Resolved {
 export type Resolve = (request: ResolveRequest) => Promise<Resolved>
 
 /**
- * Which step of resolving refused: the resolver itself (`uv`), reading the lock (`lock`), choosing from it (`select`),
- * the user's hashes (`hash`), or a kind of package that isn't supported (`kind`).
+ * Which step of resolving refused: the resolver itself (`uv`, `poetry`), reading the lock (`lock`), choosing from it
+ * (`select`), the user's hashes (`hash`), or what it is about: the target's Python (`python`), groups and extras
+ * (`option`), a path that leads out of the code (`path`), a kind of package that isn't supported (`kind`).
  */
-export type RefusedStep = 'uv' | 'lock' | 'select' | 'hash' | 'kind'
+export type RefusedStep = 'uv' | 'poetry' | 'lock' | 'select' | 'hash' | 'python' | 'option' | 'path' | 'kind'
 
 /** A resolver's answer that there is no lock; the message is its own explanation, not yet in terms of the user's files. */
 export class ResolverRefused extends Error {

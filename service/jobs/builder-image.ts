@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readJson } from '../blobs/read-json.ts'
-import { type BootstrapWheel, BUILDER_REQUIREMENTS, bootstrapLock } from '../builder/bootstrap.ts'
+import { type BootstrapWheel, bootstrapLock, type ToolList } from '../builder/bootstrap.ts'
 import type { StepOptions } from '../builder/builder.ts'
 import { findLock, saveLock } from '../database/known.ts'
 import type { BaseImage } from '../image/base.ts'
@@ -13,19 +13,24 @@ import { baseAndProbe, type Locked, type LockParts, type Seed } from './ensure-l
 import type { ImageOrder } from './image-order.ts'
 import type { Journal } from './journal.ts'
 
-/** What making the builder image needs. */
+/** What making an image of tools needs. */
 export interface BuilderImageParts extends Pick<LockParts, 'database' | 'blobs' | 'builder' | 'resolveBase'> {
   images: ImagePipeline
-  /** Where the builder's wheels lie, by their names. */
+  /** What the image holds. */
+  tools: ToolList
+  /** Where its wheels lie, by their names. */
   folder: string
   /** Fetches them. */
-  bootstrap: (base: BaseImage, folder: string, options: StepOptions) => Promise<BootstrapWheel[]>
+  bootstrap: (base: BaseImage, tools: ToolList, folder: string, options: StepOptions) => Promise<BootstrapWheel[]>
   /** Name of its base: Python 3.11 or later with pip. */
   base: string
   journal: Journal
 }
 
-/** The builder: an image, made at the first call like any environment of wheels that its base's own pip fetched once. */
+/**
+ * The builder, or another image of our own tools: made at the first call, like any environment, of wheels that its
+ * base's own pip fetched once.
+ */
 export class BuilderImage {
   readonly #parts: BuilderImageParts
   #wheels: Promise<Locked> | undefined
@@ -53,7 +58,7 @@ export class BuilderImage {
   }
 
   async #image(): Promise<string> {
-    const { images, journal, folder } = this.#parts
+    const { images, journal, folder, tools } = this.#parts
     const locked = await this.#locked()
     const files = locked.lock.artifacts.map(({ filename, sha256 = '', size = 0 }) => {
       return [filename, { file: join(folder, filename), sha256, size }] as const
@@ -61,8 +66,8 @@ export class BuilderImage {
     const order: ImageOrder = {
       domain: GLOBAL,
       repository: GLOBAL,
-      branch: 'builder',
-      spec: { format: 'requirements.txt', path: 'requirements.txt', files: {} },
+      branch: tools.name,
+      spec: { format: 'requirements.txt', path: tools.file, files: {} },
       local: new Map(files),
     }
     // Everybody waits for it, so nobody's own end may end it; every step of it has a time limit.
@@ -80,18 +85,18 @@ export class BuilderImage {
 
   /** The lock of its wheels, and the wheels in their folder. */
   async #fetched(): Promise<Locked> {
-    const { database, blobs, journal, folder } = this.#parts
+    const { database, blobs, journal, folder, tools } = this.#parts
     const { signal } = new AbortController()
     const { base, probe } = await baseAndProbe(this.#parts, this.#parts.base, journal, signal)
-    const key = keyOf('builder', BUILDER_REQUIREMENTS, base.digest)
+    const key = keyOf('builder', tools.requirements, base.digest)
     const known = await findLock(database.state, [GLOBAL], key)
     if (known !== undefined && (await blobs.size(known.lock)) !== undefined) {
       const lock = await readJson<Lock>(blobs, known.lock)
       if (await allThere(folder, lock)) return { lock, base, probe }
     }
-    journal.note("fetching the builder's own packages: this happens once")
+    journal.note(`fetching the packages of the ${tools.name} image: this happens once`)
     const report = (line: string) => journal.note(line)
-    const lock = bootstrapLock(await this.#parts.bootstrap(base, folder, { signal, report }))
+    const lock = bootstrapLock(await this.#parts.bootstrap(base, tools, folder, { signal, report }), tools)
     const { digest } = await blobs.put(Buffer.from(JSON.stringify(lock)))
     await database.write(({ db }) => saveLock(db, { domain: GLOBAL, key, lock: digest, created: Date.now() }))
     return { lock, base, probe }

@@ -7,12 +7,7 @@ import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import Docker from 'dockerode'
 import { tarArchive } from '../../common/tar.ts'
-import {
-  type BootstrapWheel,
-  BUILDER_REQUIREMENTS,
-  bootstrapLock,
-  bootstrapWheels,
-} from '../../service/builder/bootstrap.ts'
+import { type BootstrapWheel, BUILDER_TOOLS, bootstrapLock, bootstrapWheels } from '../../service/builder/bootstrap.ts'
 import { Step } from '../../service/builder/step.ts'
 import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
 
@@ -20,7 +15,13 @@ let parts: TestBuilder
 let wheels: BootstrapWheel[]
 before(async () => {
   parts = await testBuilder()
-  wheels = await bootstrapWheels(parts.context, await testBase('3.11'), join(parts.folder, 'wheels'), STEP)
+  wheels = await bootstrapWheels(
+    parts.context,
+    await testBase('3.11'),
+    BUILDER_TOOLS,
+    join(parts.folder, 'wheels'),
+    STEP,
+  )
 })
 after(() => parts[Symbol.asyncDispose]())
 
@@ -81,13 +82,17 @@ describe('probe', () => {
 
 describe('bootstrap', () => {
   test("the builder's wheels are those of its requirements, and a lock", () => {
-    const lock = bootstrapLock(wheels)
-    const wanted = [...BUILDER_REQUIREMENTS.matchAll(/^(\S+)==(\S+)/gm)].map((match) => [match[1], match[2], 'wheel'])
+    const lock = bootstrapLock(wheels, BUILDER_TOOLS)
+    const wanted = [...BUILDER_TOOLS.requirements.matchAll(/^(\S+)==(\S+)/gm)].map((match) => [
+      match[1],
+      match[2],
+      'wheel',
+    ])
     assert.deepEqual(
       lock.artifacts.map(({ name, version, kind }) => [name, version, kind]),
       wanted.sort(),
     )
-    assert.equal(bootstrapLock(wheels.toReversed()).digest, lock.digest)
+    assert.equal(bootstrapLock(wheels.toReversed(), BUILDER_TOOLS).digest, lock.digest)
     for (const { sha256 } of lock.artifacts) assert.ok(lock.text.includes(sha256 as string))
   })
 })

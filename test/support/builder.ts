@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import Docker from 'dockerode'
 import { tarArchive } from '../../common/tar.ts'
-import { BUILDER_REQUIREMENTS, bootstrapWheels } from '../../service/builder/bootstrap.ts'
+import { BUILDER_TOOLS, bootstrapWheels, POETRY_TOOLS, type ToolList } from '../../service/builder/bootstrap.ts'
 import type { Builder } from '../../service/builder/builder.ts'
 import { type BuilderOptions, builderContext, createBuilder } from '../../service/builder/containers.ts'
 import type { BuilderContext } from '../../service/builder/context.ts'
@@ -43,8 +43,9 @@ export async function testBuilder(): Promise<TestBuilder> {
   const context = builderContext(shared)
   const made: Builder[] = []
   const another = (options: Partial<BuilderOptions>) => {
-    const image = () => builderImage(context, folder)
-    const builder = createBuilder({ ...shared, blobs, folder, image, ...options })
+    const image = () => toolImage(context, BUILDER_TOOLS, folder)
+    const poetryImage = () => toolImage(context, POETRY_TOOLS, folder)
+    const builder = createBuilder({ ...shared, blobs, folder, image, poetryImage, ...options })
     made.push(builder)
     return builder
   }
@@ -76,13 +77,13 @@ export async function testBase(python: PythonVersion): Promise<BaseImage> {
   return { name: `python:${python}`, digest, layers: [], defaults, platform: 'linux/amd64', reference }
 }
 
-/** A builder image without the pipeline: its wheels, installed by pip. Made where it is missing, and kept like a base. */
-async function builderImage(context: BuilderContext, folder: string): Promise<string> {
+/** An image of our own tools without the pipeline: its wheels, installed by pip. Made where it is missing, and kept like a base. */
+async function toolImage(context: BuilderContext, tools: ToolList, folder: string): Promise<string> {
   const base = await testBase('3.11')
-  const key = createHash('sha256').update(BUILDER_REQUIREMENTS).update(base.reference).digest('hex').slice(0, 12)
-  const name = `meadow-test/builder:${key}`
+  const key = createHash('sha256').update(tools.requirements).update(base.reference).digest('hex').slice(0, 12)
+  const name = `meadow-test/${tools.name}:${key}`
   if (await context.engine.hasImage(name)) return name
-  const wheels = await bootstrapWheels(context, base, join(folder, 'bootstrap'), STEP)
+  const wheels = await bootstrapWheels(context, base, tools, join(folder, `bootstrap-${tools.name}`), STEP)
   const docker = new Docker({ timeout: 120_000 })
   const install =
     'python3 -m venv --without-pip /opt/env && python3 -m pip -q --python /opt/env/bin/python3 install --no-index --no-deps /wheels/*.whl && rm -r /wheels'

@@ -1,0 +1,33 @@
+import type { TomlTable } from 'smol-toml'
+import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
+import { normalizeName } from '../../../common/package-name.ts'
+import { lineOfPackage } from './poetry-project.ts'
+import { isTable } from './read-toml.ts'
+
+/**
+ * Checks where the packages of a poetry.lock come from, as far as that goes without asking anybody.
+ * @throws {EnvironmentFileError} for addresses with credentials in them, or that are of no use without
+ */
+export function checkSources(path: string, text: string, lock: TomlTable): void {
+  const packages = Array.isArray(lock.package) ? lock.package : []
+  for (const one of packages) {
+    const source = isTable(one) && isTable(one.source) ? one.source : undefined
+    if (!isTable(one) || typeof source?.url !== 'string') continue
+    if (source.type === 'directory' || source.type === 'file') continue
+    checkUrl(path, text, String(one.name), source.url)
+  }
+}
+
+function checkUrl(path: string, text: string, name: string, url: string): void {
+  const fail = (message: string, hint: string): never => {
+    throw new EnvironmentFileError(path, lineOfPackage(text, normalizeName(name)), `${name}: ${message}`, hint)
+  }
+  // git@host:owner/name, as ssh takes it, is no URL.
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (parsed === undefined || parsed.protocol === 'ssh:') {
+    fail(`${url} needs a key, and there are no credentials`, 'Depend on it by an https: URL that everybody can read.')
+  }
+  if (parsed?.username || parsed?.password) {
+    fail('its URL holds a user name or password', 'Take it out; credentials do not belong into a lock file.')
+  }
+}
