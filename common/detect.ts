@@ -1,5 +1,5 @@
 /** The formats of environment files. A new one is a row of `FORMATS`. */
-export type Format = 'pylock.toml' | 'poetry.lock' | 'requirements.txt'
+export type Format = 'pylock.toml' | 'uv.lock' | 'poetry.lock' | 'requirements.txt' | 'pyproject.toml'
 
 interface FormatRow {
   format: Format
@@ -14,8 +14,10 @@ interface FormatRow {
 /** In the order in which `auto` looks. Names of lock files: https://packaging.python.org/en/latest/specifications/pylock-toml/ */
 export const FORMATS: readonly FormatRow[] = [
   { format: 'pylock.toml', detected: 'pylock.toml', names: /^pylock(\.[^.]+)?\.toml$/, rank: 1 },
+  { format: 'uv.lock', detected: 'uv.lock', names: /^uv\.lock$/, rank: 2 },
   { format: 'poetry.lock', detected: 'poetry.lock', names: /^poetry\.lock$/, rank: 2 },
   { format: 'requirements.txt', detected: 'requirements.txt', names: /\.(txt|in)$/, rank: 3 },
+  { format: 'pyproject.toml', detected: 'pyproject.toml', names: /^pyproject\.toml$/, rank: 5 },
 ]
 
 /** An environment file that was found or named. */

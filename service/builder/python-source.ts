@@ -1,9 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The text of one of our programs for containers, given to Python by `-c`. */
-export function pythonSource(
-  name: 'probe' | 'resolve' | 'compile' | 'build_wheel' | 'bootstrap' | 'export_poetry',
-): string {
+type Name = 'probe' | 'resolve' | 'failed' | 'uv_project' | 'export_poetry' | 'compile' | 'build_wheel' | 'bootstrap'
+
+/** The text of one of our programs for containers, or of a part of one. */
+export function pythonSource(name: Name): string {
   return readFileSync(join(import.meta.dirname, 'python', `${name}.py`), 'utf8')
+}
+
+/** Programs that wait for requests, and the files that each has beside its own. */
+const PARTS = { resolve: ['failed', 'uv_project'], export_poetry: [] } as const
+
+/** The files of a program in a folder that Python runs. https://docs.python.org/3/using/cmdline.html#cmdoption-arg-path */
+export function pythonProgram(name: keyof typeof PARTS): Record<string, string> {
+  const parts = PARTS[name].map((part) => [`${part}.py`, pythonSource(part)])
+  return { '__main__.py': pythonSource(name), ...Object.fromEntries(parts) }
 }

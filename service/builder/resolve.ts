@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import type { BaseImage } from '../image/base.ts'
 import { DEFAULT_INDEX } from '../interpreter/lock.ts'
 import type { Probe } from '../interpreter/probe.ts'
@@ -5,10 +6,10 @@ import { type Resolve, type ResolveRequest, ResolverRefused } from '../interpret
 import type { ResolveOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
 import { putUv, UV } from './put-uv.ts'
-import type { ResolverPool } from './resolver-pool.ts'
+import type { PoolRequest, ResolverPool } from './resolver-pool.ts'
 import { Step, StepFailed } from './step.ts'
 import { STEP_FOLDER } from './step-spec.ts'
-import { UV_CONFIG, uvCompileArguments, uvConfig } from './uv.ts'
+import { UV_CONFIG, uvCompileArguments, uvConfig, uvExportArguments } from './uv.ts'
 
 /** How uv says that nothing but a build would do. */
 const NEEDS_BUILD = /building from source is disabled|Building source distributions .* is disabled/
@@ -16,7 +17,7 @@ const NEEDS_BUILD = /building from source is disabled|Building source distributi
 const MOST_LOCK = 64 * 2 ** 20
 const FOLDER = `${STEP_FOLDER}/requirements`
 
-type FilesRequest = Extract<ResolveRequest, { files: unknown }>
+type FilesRequest = Extract<ResolveRequest, { path: string }>
 
 /** How locks are made for one base and its probe. */
 export function resolverFor(
@@ -27,14 +28,21 @@ export function resolverFor(
   const { pool, poetry, context } = parts
   return async (request) => {
     const target = { markers: probe.markers, tags: probe.tags, hashes: request.hashes ?? null }
-    if ('lock' in request) return await pool.ask({ ...target, lock: request.lock }, options)
+    if ('lock' in request) {
+      const { lock, extras, groups } = request
+      return await pool.ask({ ...target, lock, extras, groups }, options)
+    }
+    if ('uvLock' in request) {
+      const { files, uvLock } = request
+      return await pool.ask({ ...target, files, arguments: uvExportArguments(uvLock, request), uvLock }, options)
+    }
     if ('poetry' in request) {
       const { indexUrl } = context
       const project = { ...request.poetry, python: probe.version, ...(indexUrl !== undefined && { index: indexUrl }) }
       const { text } = await poetry.ask(project, options)
       return await pool.ask({ ...target, index: indexUrl ?? DEFAULT_INDEX, lock: text }, options)
     }
-    const about = { ...target, index: context.indexUrl ?? DEFAULT_INDEX }
+    const about = { ...target, index: context.indexUrl ?? DEFAULT_INDEX, ...projectOf(request) }
     try {
       const uv = uvCompileArguments(probe, { ...request, builds: false })
       return await pool.ask({ ...about, files: request.files, arguments: uv }, options)
@@ -45,6 +53,12 @@ export function resolverFor(
     const lock = await resolveWithBuilds(parts, { base, probe }, request, options)
     return await pool.ask({ ...about, lock }, options)
   }
+}
+
+/** The project that its own lock is to install. */
+function projectOf({ path, project }: FilesRequest): Pick<PoolRequest, 'project'> {
+  if (project?.installed === undefined) return {}
+  return { project: { name: project.installed, folder: posix.dirname(path) } }
 }
 
 /** Where no wheel fits, or the user's hashes are of an sdist. */
@@ -59,10 +73,10 @@ function needsBuild(error: unknown): boolean {
 async function resolveWithBuilds(
   { context, image }: { context: BuilderContext; image: () => Promise<string> },
   { base, probe }: { base: BaseImage; probe: Probe },
-  { files, path, prereleases }: FilesRequest,
+  { files, ...request }: FilesRequest,
   options: ResolveOptions,
 ): Promise<string> {
-  const uv = uvCompileArguments(probe, { path, prereleases, builds: true })
+  const uv = uvCompileArguments(probe, { ...request, builds: true })
   await using step = await Step.open(
     context,
     {

@@ -10,12 +10,14 @@ import type { EnvironmentFiles } from '../interpreter/spec.ts'
 import type { ResolveOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
 import { Frames } from './frames.ts'
-import { pythonSource } from './python-source.ts'
+import { pythonProgram } from './python-source.ts'
 import { Step } from './step.ts'
+import { STEP_FOLDER } from './step-spec.ts'
 import { UV_CONFIG, uvConfig } from './uv.ts'
 
 /** The environment of the builder image. */
 export const BUILDER_ENV = '/opt/env'
+const PROGRAM_FOLDER = `${STEP_FOLDER}/resolver`
 
 /** One request to `python/export_poetry.py`, whose answer is a lock of which nothing is chosen yet. */
 export interface PoetryPoolRequest extends PoetryProject {
@@ -32,6 +34,13 @@ export type PoolRequest = {
   hashes: AllowedHashes | null
   /** The index that was asked, which uv does not write into its locks. Not for locks that users bring. */
   index?: string
+  /** The extras and groups to choose from a lock that has them. */
+  extras?: string[]
+  groups?: string[]
+  /** A uv.lock among the files, to be compared with the pyproject.toml files that it was made from. */
+  uvLock?: string
+  /** A project to be added to the lock, editable. */
+  project?: { name: string; folder: string }
 } & ({ files: EnvironmentFiles; arguments: string[] } | { lock: string })
 
 interface Answer {
@@ -116,11 +125,14 @@ export class ResolverPool {
       {
         name: 'resolving',
         image,
-        command: [`${BUILDER_ENV}/bin/python3`, '-I', '-c', pythonSource(this.#options.program)],
+        command: [`${BUILDER_ENV}/bin/python3`, '-I', PROGRAM_FOLDER],
         user: '0:0',
         env: { UV_CACHE_DIR: '/tmp/uv' },
         network: this.#context.network,
-        files: { [UV_CONFIG]: uvConfig(this.#context.indexUrl) },
+        files: {
+          [UV_CONFIG]: uvConfig(this.#context.indexUrl),
+          ...inFolder(PROGRAM_FOLDER, pythonProgram(this.#options.program)),
+        },
       },
       // It may outlive this request, and has nothing to say but why it died.
       { signal: new AbortController().signal, report: () => {} },
@@ -186,4 +198,8 @@ function resolved(
   if (failed !== undefined) throw new ResolverRefused(failed, message ?? '', name ?? undefined)
   for (const note of notes ?? []) report(note)
   return { text: text ?? '', artifacts: artifacts ?? [] }
+}
+
+function inFolder(folder: string, files: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(files).map(([name, text]) => [`${folder}/${name}`, text]))
 }

@@ -1,4 +1,6 @@
+import { posix } from 'node:path'
 import type { Probe } from '../interpreter/probe.ts'
+import type { ProjectWish } from '../interpreter/resolution.ts'
 import { STEP_FOLDER } from './step-spec.ts'
 
 /** Versions of glibc that uv knows as platforms (`uv pip compile --help`). */
@@ -25,17 +27,40 @@ export function uvPlatform({ machine, libc }: Pick<Probe, 'machine' | 'libc'>): 
   throw new UnknownPlatform(`no lock can be made for ${machine} with ${libc.name} ${libc.version}`)
 }
 
-/** uv's arguments to make a pylock.toml of a requirements file; it writes the lock to stdout too. */
-export function uvCompileArguments(
-  probe: Probe,
-  { path, prereleases, builds }: { path: string; prereleases: boolean; builds: boolean },
-): string[] {
+/** What is the same whatever uv is asked for; it writes the lock to stdout too. */
+const COMMON = [
+  ...['--format', 'pylock.toml', '--output-file', 'pylock.toml', '--no-header'],
+  ...['--no-python-downloads', '--no-progress', '--color', 'never', '--config-file', UV_CONFIG],
+]
+
+/** What uv is to make a lock of. */
+export interface CompileWish {
+  /** A requirements file or a pyproject.toml. */
+  path: string
+  prereleases: boolean
+  /** Whether source distributions may be built for their metadata. */
+  builds: boolean
+  project?: ProjectWish
+}
+
+/** uv's arguments to make a pylock.toml of a requirements file or a pyproject.toml. */
+export function uvCompileArguments(probe: Probe, { path, prereleases, builds, project }: CompileWish): string[] {
   return [
-    ...['pip', 'compile', path, '--format', 'pylock.toml', '--output-file', 'pylock.toml', '--no-header'],
+    ...['pip', 'compile', ...(project?.dependencies === false ? [] : [path]), ...COMMON],
     ...['--python-version', probe.version, '--python-platform', uvPlatform(probe)],
-    ...['--no-python-downloads', '--no-progress', '--color', 'never', '--config-file', UV_CONFIG],
+    ...(project?.extras ?? []).flatMap((extra) => ['--extra', extra]),
+    ...(project?.groups ?? []).flatMap((group) => ['--group', `${path}:${group}`]),
     ...(builds ? [] : ['--no-build']),
     ...(prereleases ? ['--prerelease', 'allow'] : []),
+  ]
+}
+
+/** uv's arguments to make a pylock.toml of a uv.lock, with the groups that its project has by default. */
+export function uvExportArguments(lock: string, { extras, groups }: { extras: string[]; groups: string[] }): string[] {
+  return [
+    ...['export', '--frozen', '--project', posix.dirname(lock), ...COMMON],
+    ...extras.flatMap((extra) => ['--extra', extra]),
+    ...groups.flatMap((group) => ['--group', group]),
   ]
 }
 

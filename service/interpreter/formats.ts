@@ -1,20 +1,25 @@
 import type { InterpreterRequest } from '../../common/contract.ts'
 import { type EnvironmentFile, formatOf } from '../../common/detect.ts'
 import { EnvironmentFileError } from '../../common/environment-file-error.ts'
+import { allowsPython } from '../policy/python-range.ts'
 import type { CodeFiles, Format, FormatOption, Place } from './formats/format.ts'
 import { poetryFormat } from './formats/poetry.ts'
 import { pylockFormat } from './formats/pylock.ts'
+import { pyprojectFormat } from './formats/pyproject.ts'
 import { requirementsFormat } from './formats/requirements.ts'
+import { uvLockFormat } from './formats/uv-lock.ts'
 import type { Lock } from './lock.ts'
 import type { Probe } from './probe.ts'
-import type { Resolve } from './resolution.ts'
+import { ResolutionFailed, type Resolve } from './resolution.ts'
 import type { FormatName, InterpreterSpec } from './spec.ts'
 
 /** Every format that an environment file may have. */
 export const FORMATS: Record<FormatName, Format> = {
   'requirements.txt': requirementsFormat,
   'pylock.toml': pylockFormat,
+  'uv.lock': uvLockFormat,
   'poetry.lock': poetryFormat,
+  'pyproject.toml': pyprojectFormat,
 }
 
 /**
@@ -30,7 +35,10 @@ export async function loadSpec(
 ): Promise<InterpreterSpec> {
   const { path, format } = file
   checkOptions(request, file)
-  const spec: InterpreterSpec = { format, path, files: await FORMATS[format].load(code, path) }
+  const files = await FORMATS[format].load(code, path)
+  const spec: InterpreterSpec = { format, path, files }
+  const requiresPython = FORMATS[format].requiresPython?.(files, path)
+  if (requiresPython !== undefined) spec.requiresPython = requiresPython
   for (const option of OPTIONS) if (request[option]?.length) spec[option] = [...new Set(request[option])].sort()
   if (request['python-version'] !== undefined) spec.pythonVersion = request['python-version']
   if (request['base-image'] !== undefined) spec.baseImage = request['base-image']
@@ -54,8 +62,18 @@ function checkOptions(request: InterpreterRequest, { path, format }: Environment
  * Makes a spec's lock for one probe.
  * @throws {ResolutionFailed}
  */
-export function lockSpec(spec: InterpreterSpec, probe: Probe, resolve: Resolve): Promise<Lock> {
-  return FORMATS[spec.format].lock(spec, probe, resolve)
+export async function lockSpec(spec: InterpreterSpec, probe: Probe, resolve: Resolve): Promise<Lock> {
+  const { requiresPython, path, files } = spec
+  if (requiresPython !== undefined && !allowsPython(requiresPython, probe.version)) {
+    const line = files[path]?.split('\n').findIndex((text) => /^requires-python\s*=/.test(text)) ?? -1
+    throw new ResolutionFailed(
+      path,
+      line < 0 ? undefined : line + 1,
+      `it needs Python ${requiresPython}, and this base has ${probe.version}`,
+      'Ask for another python-version or base-image, or widen requires-python.',
+    )
+  }
+  return await FORMATS[spec.format].lock(spec, probe, resolve)
 }
 
 /** Where the user's files speak of a package (normalised name), where they do. */

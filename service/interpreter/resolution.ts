@@ -14,9 +14,19 @@ export interface PoetryProject {
   extras: string[]
 }
 
+/** What of a pyproject.toml is to be resolved. */
+export interface ProjectWish {
+  extras: string[]
+  groups: string[]
+  /** Whether it has dependencies of its own, beside its groups. */
+  dependencies: boolean
+  /** The project's name, where it is to be installed too: editable, from the folder of the file. */
+  installed?: string
+}
+
 /**
- * What a format asks of a resolver: to make a lock from requirements files or of a poetry project, or to take one that
- * exists.
+ * What a format asks of a resolver: to make a lock from requirements files or from a pyproject.toml, to take one by
+ * uv or poetry, or to take one that exists.
  */
 export type ResolveRequest = {
   /** Where given, every package must be in it, and only files with these hashes are chosen. */
@@ -28,11 +38,23 @@ export type ResolveRequest = {
       path: string
       /** Whether pre-releases count like releases. */
       prereleases: boolean
+      /** Where the file is a pyproject.toml. */
+      project?: ProjectWish
+    }
+  | {
+      /** The lock and the pyproject.toml files that it was made from. */
+      files: EnvironmentFiles
+      /** The path of the uv.lock among them. */
+      uvLock: string
+      extras: string[]
+      groups: string[]
     }
   | { poetry: PoetryProject }
   | {
       /** pylock.toml */
       lock: string
+      extras: string[]
+      groups: string[]
     }
 )
 
@@ -50,10 +72,14 @@ export type Resolve = (request: ResolveRequest) => Promise<Resolved>
 
 /**
  * Which step of resolving refused: the resolver itself (`uv`, `poetry`), reading the lock (`lock`), choosing from it
- * (`select`), the user's hashes (`hash`), or what it is about: the target's Python (`python`), groups and extras
- * (`option`), a path that leads out of the code (`path`), a kind of package that isn't supported (`kind`).
+ * (`select`), the user's hashes (`hash`), or what it is about: a requirement that is not well formed (`requirement`), a
+ * lock that is older than what it was made from (`stale`), the target's Python (`python`), a package that has files for
+ * other systems only (`platform`), groups and extras (`option`), a path that leads out of the code (`path`), a kind of
+ * package that isn't supported (`kind`).
  */
-export type RefusedStep = 'uv' | 'poetry' | 'lock' | 'select' | 'hash' | 'python' | 'option' | 'path' | 'kind'
+export type RefusedStep =
+  | ('uv' | 'poetry' | 'lock' | 'select' | 'hash')
+  | ('requirement' | 'stale' | 'python' | 'platform' | 'option' | 'path' | 'kind')
 
 /** A resolver's answer that there is no lock; the message is its own explanation, not yet in terms of the user's files. */
 export class ResolverRefused extends Error {

@@ -1,5 +1,5 @@
 /** The formats an environment file may have. One file in `formats/` each. */
-export type FormatName = 'requirements.txt' | 'pylock.toml' | 'poetry.lock'
+export type FormatName = 'requirements.txt' | 'pylock.toml' | 'uv.lock' | 'poetry.lock' | 'pyproject.toml'
 
 /** Text files that make up one environment, by their path inside the code tree. */
 export type EnvironmentFiles = Record<string, string>
@@ -15,6 +15,13 @@ export interface InterpreterSpec {
   extras?: string[]
   /** `3.11`, where the user said it. */
   pythonVersion?: string
+  /** Which Pythons the files allow, where they say it: `>=3.10,<4`. */
+  requiresPython?: string
   /** `python:3.11-slim-bookworm`, where the user said it. */
   baseImage?: string
+}
+
+/** The groups and extras that a user asked for, as lists. */
+export function chosen({ groups = [], extras = [] }: InterpreterSpec): { groups: string[]; extras: string[] } {
+  return { groups, extras }
 }

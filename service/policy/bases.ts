@@ -1,4 +1,5 @@
 import type { InterpreterSpec } from '../interpreter/spec.ts'
+import { allowsMinor } from './python-range.ts'
 
 /** No base image serves what was asked for. */
 export class NoBase extends Error {
@@ -12,23 +13,34 @@ export class NoBase extends Error {
 
 /**
  * The name of the base image that a spec starts from: the one it names, else the operator's for its Python version,
- * else the operator's first.
+ * else the operator's first whose Python its files allow.
  * @param bases the operator's (`MEADOW_BASES`): Python version -> image name, the preferred one first
- * @throws {NoBase} when no base has the Python that was asked for
+ * @throws {NoBase} when no base has the Python that was asked for, or one that the files allow
  */
 export function chooseBase(
   bases: Record<string, string>,
-  { baseImage, pythonVersion }: Pick<InterpreterSpec, 'baseImage' | 'pythonVersion'>,
+  { path, baseImage, pythonVersion, requiresPython }: Wish,
 ): string {
   if (baseImage !== undefined) return baseImage
-  const [preferred] = Object.values(bases)
-  const chosen = pythonVersion === undefined ? preferred : bases[pythonVersion]
-  if (chosen !== undefined) return chosen
+  const versions = Object.keys(bases).join(', ')
+  if (pythonVersion !== undefined) {
+    const chosen = bases[pythonVersion]
+    if (chosen !== undefined) return chosen
+    throw new NoBase(
+      `python-version: no base image has Python ${pythonVersion}`,
+      `ask for one of ${versions}, name a base-image, or add one to MEADOW_BASES`,
+    )
+  }
+  const fitting = Object.entries(bases).find(([version]) => allowsMinor(requiresPython ?? '', version))
+  if (fitting !== undefined) return fitting[1]
   throw new NoBase(
-    `python-version: no base image has Python ${pythonVersion}`,
-    `ask for one of ${Object.keys(bases).join(', ')}, name a base-image, or add one to MEADOW_BASES`,
+    `${path}: needs Python ${requiresPython}, and the base images have ${versions}`,
+    'widen requires-python, name a base-image, or add one to MEADOW_BASES',
   )
 }
+
+/** What of a spec decides on its base. */
+type Wish = Pick<InterpreterSpec, 'path' | 'baseImage' | 'pythonVersion' | 'requiresPython'>
 
 /** Whether an operator vouches for a base: what is compiled in it may serve everybody. */
 export function isOperatorBase(bases: Record<string, string>, name: string): boolean {

@@ -6,12 +6,25 @@ import { commitDomain, isTrusted, pullRequestDomain, readable, repositoryOf } fr
 const BASES = { '3.11': 'python:3.11-slim', '3.9': 'python:3.9-slim' }
 
 test('the named base, else the one of the version, else the first', () => {
-  assert.equal(chooseBase(BASES, {}), 'python:3.11-slim')
-  assert.equal(chooseBase(BASES, { pythonVersion: '3.9' }), 'python:3.9-slim')
-  assert.equal(chooseBase(BASES, { pythonVersion: '3.9', baseImage: 'own:1' }), 'own:1')
+  assert.equal(chooseBase(BASES, { path: 'uv.lock' }), 'python:3.11-slim')
+  assert.equal(chooseBase(BASES, { path: 'uv.lock', pythonVersion: '3.9' }), 'python:3.9-slim')
+  assert.equal(chooseBase(BASES, { path: 'uv.lock', pythonVersion: '3.9', baseImage: 'own:1' }), 'own:1')
   assert.throws(
-    () => chooseBase(BASES, { pythonVersion: '3.7' }),
+    () => chooseBase(BASES, { path: 'uv.lock', pythonVersion: '3.7' }),
     (error) => error instanceof NoBase && /3\.7/.test(error.message) && /3\.11, 3\.9/.test(error.hint),
+  )
+})
+
+test('the first base whose Python the files allow, where nobody asked for one', () => {
+  const choose = (requiresPython: string, more = {}) => chooseBase(BASES, { path: 'uv.lock', requiresPython, ...more })
+  assert.equal(choose('>=3.9'), 'python:3.11-slim')
+  assert.equal(choose('>=3.9,<3.11'), 'python:3.9-slim')
+  assert.equal(choose('>=3.12', { pythonVersion: '3.9' }), 'python:3.9-slim')
+  assert.equal(choose('>=3.12', { baseImage: 'own:1' }), 'own:1')
+  assert.throws(
+    () => choose('>=3.12'),
+    (error) =>
+      error instanceof NoBase && error.message === 'uv.lock: needs Python >=3.12, and the base images have 3.11, 3.9',
   )
 })
 

@@ -22,6 +22,8 @@ export interface TestBuilder extends AsyncDisposable {
   engine: Engine
   blobs: MemoryBlobs
   folder: string
+  /** The builder image. */
+  image(): Promise<string>
   /** The containers that exist now. */
   containers(): Promise<string[]>
   /** Another builder beside it, with other limits. */
@@ -42,8 +44,8 @@ export async function testBuilder(): Promise<TestBuilder> {
   const shared = { engine, node, network, ...(ca ? { caBundle: await readFile(ca, 'utf8') } : {}) }
   const context = builderContext(shared)
   const made: Builder[] = []
+  const image = () => toolImage(context, BUILDER_TOOLS, folder)
   const another = (options: Partial<BuilderOptions>) => {
-    const image = () => toolImage(context, BUILDER_TOOLS, folder)
     const poetryImage = () => toolImage(context, POETRY_TOOLS, folder)
     const builder = createBuilder({ ...shared, blobs, folder, image, poetryImage, ...options })
     made.push(builder)
@@ -56,6 +58,7 @@ export async function testBuilder(): Promise<TestBuilder> {
     engine,
     blobs,
     folder,
+    image,
     containers,
     another,
     async [Symbol.asyncDispose]() {

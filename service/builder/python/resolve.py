@@ -5,8 +5,11 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends:
   "markers": {...}, "tags": [...]                               of the environment
   "hashes": {name: [sha256, ...]} or null                       what the user's own hashes allow
   "index": url                                                  where files came from whose origin the lock leaves out
+  "extras": [...], "groups": [...]                              to be chosen from a lock that has them
+  "uvLock": path                                                of a uv.lock among the files that must not be stale
+  "project": {"name", "folder"}                                 to be added to the lock, editable
 -> {"text": pylock.toml, "artifacts": [...]}
--> {"failed": "uv" | "lock" | "select" | "hash" | "kind", "message": ..., "package": name or null}
+-> {"failed": step, "message": ..., "package": name or null}    the steps are those of RefusedStep
 """
 
 import json
@@ -21,21 +24,15 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.pylock import Package, PackageArchive, Pylock, PylockSelectError, PylockValidationError
 from packaging.tags import parse_tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from pip._internal.models.index import PyPI
+
+from failed import Failed
+from uv_project import check_fresh, check_requirements, with_project
 
 
 # What build_wheel.py unpacks.
 SDISTS = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
-
-
-class Failed(Exception):
-    """A request that can't be met: which step refused, what it said, and of which package."""
-
-    def __init__(self, step, message, package=None):
-        super().__init__(message)
-        self.step = step
-        self.package = package
 
 
 def remember_index(arguments):
@@ -52,12 +49,16 @@ def run_uv(request, fresh):
     """The pylock.toml that uv makes of the request's files."""
     remember_index(request["arguments"])
     with tempfile.TemporaryDirectory() as folder:
+        check_requirements(request["files"])
         for path, text in request["files"].items():
             target = Path(folder, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
         command = ["uv", *request["arguments"], "--python", sys.executable, *(["--refresh"] if fresh else [])]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        # Only of a lock that uv can read, and before a group that it does not have yet is called missing.
+        if request.get("uvLock") and (done.returncode == 0 or "is not defined in" in done.stderr):
+            check_fresh(request["files"], request["uvLock"], request["markers"])
         if done.returncode == 0:
             return done.stdout
         raise Failed("uv", done.stderr.replace(folder + "/", ""))
@@ -131,12 +132,59 @@ def choose(lock, request):
             "lock_version", "environments", "requires_python", "extras", "dependency_groups", "default_groups",
             "created_by", "tool")}, "packages": allow_only(lock, request["hashes"])})
     tags = [tag for text in request["tags"] for tag in parse_tag(text)]
-    try:
-        chosen = list(lock.select(environment=request["markers"], tags=tags))
-    except PylockSelectError as error:
-        raise Failed("select", str(error)) from error
     known = set(tags)
-    return sorted((artifact(package, one, known, package.index or request.get("index")) for package, one in chosen), key=lambda row: row["name"])
+    options = options_of(lock, request)
+    try:
+        chosen = list(lock.select(environment=request["markers"], tags=tags, **options))
+    except PylockSelectError as error:
+        check_platforms(lock, {**request["markers"], **options}, known)
+        raise Failed("select", str(error)) from error
+    rows = (artifact(package, one, known, origin(package, one, request)) for package, one in chosen)
+    return sorted(rows, key=lambda row: row["name"])
+
+
+def options_of(lock, request):
+    """The lock's default groups, and what was asked for."""
+    extras, groups = request.get("extras") or [], request.get("groups") or []
+    for what, asked, known in (("extra", extras, lock.extras), ("group", groups, lock.dependency_groups)):
+        names = {canonicalize_name(name) for name in known or ()}
+        for name in asked:
+            if canonicalize_name(name) not in names:
+                has = ", ".join(sorted(names)) or "none"
+                raise Failed("option", f"it has no {what} {name!r}; it has {has}")
+    return {"extras": frozenset(canonicalize_name(name) for name in extras),
+            "dependency_groups": frozenset([*(lock.default_groups or ()), *(canonicalize_name(name) for name in groups)])}
+
+
+# What a platform tag begins with, and the marker of its system.
+SYSTEMS = {"win": ("Windows", "win32"), "macosx": ("macOS", "darwin"), "ios": ("iOS", "ios"), "android": ("Android", "android")}
+
+
+def check_platforms(lock, environment, tags):
+    """Names the package that has files for other systems only, and the marker that would exclude it here."""
+    for package in lock.packages:
+        if not package.wheels or package.sdist or package.vcs or package.directory or package.archive:
+            continue
+        if package.marker and not package.marker.evaluate(environment, context="lock_file"):
+            continue
+        wheels = [parse_wheel_filename(wheel.filename)[-1] for wheel in package.wheels]
+        platforms = {tag.platform for wheel in wheels for tag in wheel}
+        systems = {SYSTEMS.get(re.match("[a-z]*", platform)[0]) for platform in platforms}
+        if None in systems or not all(tags.isdisjoint(wheel) for wheel in wheels):
+            continue
+        names = " and ".join(sorted(name for name, _ in systems))
+        marker = " or ".join(f'sys_platform == "{platform}"' for _, platform in sorted(systems))
+        message = f"version {package.version} has files for {names} only, and no source; a marker would exclude it: {package.name} ; {marker}"
+        raise Failed("platform", message, package.name)
+
+
+def origin(package, chosen, request):
+    """The index that a file came from. Locks by uv say its URL; the default one is known by no name of its own here."""
+    url = getattr(chosen, "url", None) or ""
+    is_default = (package.index or "").rstrip("/") == PyPI.simple_url.rstrip("/")
+    if is_default and urlsplit(url).hostname == PyPI.file_storage_domain and request.get("uvLock"):
+        return "default"
+    return package.index or request.get("index")
 
 
 def serve():
@@ -148,11 +196,12 @@ def serve():
             if text is None:
                 try:
                     text = run_uv(request, False)
-                except Failed:
+                except Failed as error:
                     # What is remembered of the index may be minutes old. Never refuse a release by old knowledge.
-                    if served == 0:
+                    if served == 0 or error.step != "uv":
                         raise
                     text = run_uv(request, True)
+            text = with_project(text, request.get("project"))
             reply = {"text": text, "artifacts": choose(read_lock(text), request)}
         except Failed as error:
             reply = {"failed": error.step, "message": str(error), "package": error.package}

@@ -9,6 +9,10 @@ const HINTS: [pattern: RegExp, hint: string][] = [
     /Couldn't parse|Expected `|Unexpected|Invalid/,
     'Correct this line: a requirement looks like name==1.2.3 or name>=1,<2.',
   ],
+  [
+    /extra not found|The dependency group .* was not found/,
+    'Name a group or extra that pyproject.toml has, or take the input out.',
+  ],
   [/was not found in/, 'Check the spelling of the name, and that the index of the service has the package.'],
   [
     /there is no version of|only the following versions/,

@@ -32,6 +32,8 @@ export interface Format {
    * @throws {EnvironmentFileError} naming file and line
    */
   load(code: CodeFiles, path: string): Promise<EnvironmentFiles>
+  /** Which Pythons the loaded files allow, as a PEP 440 specifier, where they say it. */
+  requiresPython?(files: EnvironmentFiles, path: string): string | undefined
   /** @throws {ResolutionFailed} naming file and line */
   lock(spec: InterpreterSpec, probe: Probe, resolve: Resolve): Promise<Lock>
   /** Where the user's files speak of a package (normalised name), to say it in errors about its bytes. */

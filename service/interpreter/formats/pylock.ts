@@ -4,13 +4,14 @@ import { environmentText } from '../../../common/environment-text.ts'
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Probe } from '../probe.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
-import type { InterpreterSpec } from '../spec.ts'
-import type { Format, Place } from './format.ts'
+import { chosen, type InterpreterSpec } from '../spec.ts'
+import type { Format } from './format.ts'
+import { lineAt, placeOfPackage } from './lock-places.ts'
 
 /** pylock.toml, made by any tool. https://packaging.python.org/en/latest/specifications/pylock-toml/ */
 export const pylockFormat: Format = {
   name: 'pylock.toml',
-  options: [],
+  options: ['groups', 'extras'],
 
   async load(code, path) {
     const bytes = await code.read(path)
@@ -23,7 +24,7 @@ export const pylockFormat: Format = {
   async lock(spec, probe, resolve) {
     const lock = spec.files[spec.path] ?? ''
     try {
-      const { text, artifacts } = await resolve({ lock })
+      const { text, artifacts } = await resolve({ lock, ...chosen(spec) })
       return {
         digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
         text,
@@ -40,14 +41,18 @@ export const pylockFormat: Format = {
   },
 
   locate(spec, name) {
-    return placeOf(spec.path, spec.files[spec.path] ?? '', name)
+    return placeOfPackage(spec.path, spec.files[spec.path] ?? '', name)
   },
 }
 
 function explain(error: ResolverRefused, spec: InterpreterSpec, text: string, probe: Probe): ResolutionFailed {
   const named = error.package ?? /package '([^']+)'|package "([^"]+)"/.exec(error.message)?.slice(1).find(Boolean)
   const line = Number(/at line (\d+)/.exec(error.message)?.[1]) || pointedAt(error.message, text)
-  const place = line ? { line } : named === undefined ? undefined : placeOf(spec.path, text, normalizeName(named))
+  const place = line
+    ? { line }
+    : named === undefined
+      ? undefined
+      : placeOfPackage(spec.path, text, normalizeName(named))
   const about = error.package === undefined ? '' : `${error.package}: `
   return new ResolutionFailed(spec.path, place?.line, about + error.message, hintFor(error, probe))
 }
@@ -56,7 +61,9 @@ function hintFor({ step, message }: ResolverRefused, { version, machine, libc }:
   const target = `Python ${version} on ${machine} with ${libc.name} ${libc.version}`
   if (step === 'lock') return 'Make the file anew with the tool that it comes from; it must follow the specification.'
   if (step === 'hash') return 'Make the lock anew with sha256 hashes.'
+  if (step === 'option') return 'Name one that the file lists at its top, or take the input out.'
   if (step === 'kind') return 'Lock a release from an index.'
+  if (step === 'platform') return 'Exclude it where it is asked for, by that marker, and make the lock anew.'
   if (/python/i.test(message)) return `Lock for ${target}, or ask for the python-version that the lock is for.`
   return `Make a lock that holds files for ${target}.`
 }
@@ -67,16 +74,4 @@ function pointedAt(message: string, text: string): number | undefined {
   if (index === undefined) return undefined
   const tables = [...text.matchAll(/^\[\[\s*packages\s*\]\]/gm)]
   return lineAt(text, tables[Number(index)]?.index)
-}
-
-function placeOf(file: string, text: string, name: string): Place | undefined {
-  for (const match of text.matchAll(/^\s*name\s*=\s*["']([^"']+)["']/gm)) {
-    const line = lineAt(text, match.index + (match[0].length - match[0].trimStart().length))
-    if (line !== undefined && normalizeName(match[1] ?? '') === name) return { file, line }
-  }
-  return undefined
-}
-
-function lineAt(text: string, index: number | undefined): number | undefined {
-  return index === undefined ? undefined : text.slice(0, index).split('\n').length
 }

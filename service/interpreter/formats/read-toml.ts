@@ -9,6 +9,8 @@ export function readToml(path: string, text: string, hint: string): TomlTable {
   try {
     return parse(text)
   } catch (error) {
+    // Hostile nesting overflows the parser's stack.
+    if (error instanceof RangeError) throw new EnvironmentFileError(path, undefined, 'is nested too deeply', hint)
     if (!(error instanceof TomlError)) throw error
     // What follows the first line shows the place in the file.
     const [said = ''] = error.message.split('\n')
@@ -26,4 +28,9 @@ export function tableAt(table: TomlTable, ...keys: string[]): TomlTable {
 /** Whether a value of a TOML file is a table. */
 export function isTable(value: unknown): value is TomlTable {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+}
+
+/** A list of text; what is no text is left out. */
+export function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : []
 }

@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto'
+import { posix } from 'node:path'
+import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
+import { environmentText } from '../../../common/environment-text.ts'
+import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
+import { chosen, type EnvironmentFiles, type InterpreterSpec } from '../spec.ts'
+import type { CodeFiles, Format } from './format.ts'
+import { lineAt, placeOfPackage } from './lock-places.ts'
+import { type ProjectRequirement, readProject } from './project.ts'
+import { requiredText } from './pyproject.ts'
+import { tableAt, texts } from './read-toml.ts'
+
+/** More projects than this in one workspace are a mistake or an attack. */
+const MOST_PROJECTS = 500
+
+/** uv.lock, with the pyproject.toml files that it was made from. https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile */
+export const uvLockFormat: Format = {
+  name: 'uv.lock',
+  options: ['groups', 'extras'],
+
+  async load(code, path) {
+    const lock = await requiredText(code, path, 'Run "uv lock" and commit it, or correct "interpreter".')
+    if (lock.trim() === '') throw new EnvironmentFileError(path, undefined, 'is empty', renewal(path))
+    const root = posix.join(posix.dirname(path), 'pyproject.toml')
+    const text = await requiredText(code, root, `Commit it: ${path} is the lock of that project.`)
+    const files: EnvironmentFiles = { [path]: lock, [root]: text }
+    for (const project of await localProjects(code, { path, lock, root, text })) {
+      const bytes = await code.read(project)
+      if (bytes === undefined) continue
+      files[project] = environmentText(project, bytes)
+      readProject(project, files[project])
+    }
+    return files
+  },
+
+  requiresPython: (files, path) => /^requires-python = "([^"]*)"$/m.exec(files[path] ?? '')?.[1],
+
+  async lock(spec, _probe, resolve) {
+    const requirements = requirementsOf(spec)
+    try {
+      const { text, artifacts } = await resolve({ files: spec.files, uvLock: spec.path, ...chosen(spec) })
+      return {
+        digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
+        text,
+        artifacts,
+        source: spec.path,
+        requirements: requirements.map(({ extra: _extra, group: _group, ...row }) => row),
+        unpinned: [],
+        resolvedAt: Date.now(),
+      }
+    } catch (error) {
+      if (error instanceof ResolverRefused) throw explain(error, spec, requirements)
+      throw error
+    }
+  },
+
+  locate(spec, name) {
+    return placeOfPackage(spec.path, spec.files[spec.path] ?? '', name)
+  },
+}
+
+/** The pyproject.toml files of a lock's workspace members and local dependencies, its own left out. */
+async function localProjects(
+  code: CodeFiles,
+  { path, lock, root, text }: { path: string; lock: string; root: string; text: string },
+): Promise<string[]> {
+  const folder = posix.dirname(path)
+  const found = new Set(await workspaceMembers(code, root, text))
+  for (const match of lock.matchAll(/^source = \{ (?:editable|virtual|directory|path) = "([^"]+)" \}$/gm)) {
+    const target = posix.join(folder, match[1] ?? '')
+    if (target.startsWith('../') || target === '..' || match[1]?.startsWith('/')) {
+      throw new EnvironmentFileError(
+        path,
+        lineAt(lock, match.index),
+        `${match[1]} lies outside the repository`,
+        'Move it into the repository, or depend on a release of it.',
+      )
+    }
+    found.add(posix.join(target, 'pyproject.toml'))
+  }
+  found.delete(root)
+  if (found.size > MOST_PROJECTS) {
+    throw new EnvironmentFileError(root, undefined, `${found.size} projects are in its workspace`, 'Have fewer.')
+  }
+  return [...found].sort()
+}
+
+/** By the globs of `[tool.uv.workspace]`. */
+async function workspaceMembers(code: CodeFiles, root: string, text: string): Promise<string[]> {
+  const workspace = tableAt(readProject(root, text).content, 'tool', 'uv', 'workspace')
+  const folder = posix.dirname(root)
+  const globs = (list: unknown) => texts(list).map((glob) => posix.join(folder, glob, 'pyproject.toml'))
+  const [members, excluded] = [globs(workspace.members), globs(workspace.exclude)]
+  if (members.length === 0) return []
+  const matches = (path: string, list: string[]) => list.some((glob) => posix.matchesGlob(path, glob))
+  const paths = (await code.paths()).filter((each) => each.endsWith('/pyproject.toml'))
+  return paths.filter((each) => matches(each, members) && !matches(each, excluded))
+}
+
+function requirementsOf({ files, path }: InterpreterSpec): ProjectRequirement[] {
+  const projects = Object.entries(files).filter(([file]) => file !== path)
+  return projects.flatMap(([file, text]) => readProject(file, text).requirements)
+}
+
+function explain(error: ResolverRefused, spec: InterpreterSpec, requirements: ProjectRequirement[]): ResolutionFailed {
+  const { path, files } = spec
+  const { step, message } = error
+  const hint = hintFor(error, path)
+  if (step === 'stale' || step === 'requirement') {
+    const row = requirements.find(({ text, file }) => text === error.package && message.startsWith(file))
+    return new ResolutionFailed(row?.file ?? path, row?.line, message, hint)
+  }
+  if (step === 'uv') {
+    const said = message.trim().replace(/^error: /, '')
+    const line = Number(/parse `uv\.lock`[\s\S]*?at line (\d+)/.exec(said)?.[1])
+    return new ResolutionFailed(path, line || undefined, said, hint)
+  }
+  const place = error.package === undefined ? undefined : placeOfPackage(path, files[path] ?? '', error.package)
+  const about = error.package === undefined ? '' : `${error.package}: `
+  return new ResolutionFailed(path, place?.line, about + message, hint)
+}
+
+function hintFor({ step, message }: ResolverRefused, path: string): string {
+  if (step === 'stale') return renewal(path)
+  if (step === 'requirement') return 'Correct this line: a requirement looks like name==1.2.3 or name>=1,<2.'
+  if (step === 'platform') return `Exclude it by that marker where it is asked for. ${renewal(path)}`
+  if (/is not defined in/.test(message)) {
+    return 'Name a group or extra that pyproject.toml has, or take the input out.'
+  }
+  if (/unsupported schema version/.test(message)) return 'Make the lock with a uv whose locks are of version 1.'
+  return renewal(path)
+}
+
+/** How a lock is made anew. */
+function renewal(path: string): string {
+  const folder = posix.dirname(path)
+  return `Run "uv lock${folder === '.' ? '' : ` --directory ${folder}`}" and commit ${path}.`
+}

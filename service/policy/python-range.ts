@@ -1,0 +1,60 @@
+/** More patch releases than any Python has had. */
+const PATCHES = 40
+
+/**
+ * Whether a PEP 440 specifier (`>=3.9,<4,!=3.10.*`) allows a release of Python. A clause that isn't understood allows
+ * every release: whoever resolves will say what is wrong with it.
+ * @param version `3.11.2`
+ */
+export function allowsPython(specifier: string, version: string): boolean {
+  const release = numbers(version)
+  return specifier.split(',').every((clause) => allows(clause.trim(), release))
+}
+
+/**
+ * Whether it allows some release of a minor version.
+ * @param minor `3.11`
+ */
+export function allowsMinor(specifier: string, minor: string): boolean {
+  // Nobody's base is of a .0 release for long, and `<=3.11` means nothing above 3.11.0.
+  return Array.from({ length: PATCHES }, (_, patch) => `${minor}.${patch + 1}`).some((version) =>
+    allowsPython(specifier, version),
+  )
+}
+
+function allows(clause: string, release: number[]): boolean {
+  const [, operator, text = '', wildcard] = /^(~=|===?|!=|<=?|>=?)\s*(\d+(?:\.\d+)*)(\.\*)?$/.exec(clause) ?? []
+  if (operator === undefined) return true
+  const bound = numbers(text)
+  const order = compare(release, bound)
+  const begins = compare(release.slice(0, bound.length), bound) === 0
+  switch (operator) {
+    case '>=':
+      return order >= 0
+    case '>':
+      return order > 0
+    case '<':
+      return order < 0
+    case '<=':
+      return order <= 0
+    case '!=':
+      return wildcard ? !begins : order !== 0
+    case '~=':
+      return order >= 0 && compare(release.slice(0, bound.length - 1), bound.slice(0, -1)) === 0
+    default:
+      return wildcard ? begins : order === 0
+  }
+}
+
+function numbers(version: string): number[] {
+  return (/^\d+(?:\.\d+)*/.exec(version)?.[0] ?? '').split('.').map(Number)
+}
+
+/** As PEP 440 orders releases: missing parts are zero. */
+function compare(a: number[], b: number[]): number {
+  for (let part = 0; part < Math.max(a.length, b.length); part++) {
+    const difference = (a[part] ?? 0) - (b[part] ?? 0)
+    if (difference !== 0) return Math.sign(difference)
+  }
+  return 0
+}

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import type { InterpreterRequest } from '../../common/contract.ts'
+import type { BaseImage } from '../../service/image/base.ts'
+import { loadSpec } from '../../service/interpreter/formats.ts'
+import type { Lock } from '../../service/interpreter/lock.ts'
+import type { Probe } from '../../service/interpreter/probe.ts'
+import { ResolutionFailed } from '../../service/interpreter/resolution.ts'
+import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
+import { codeFiles } from '../support/code-files.ts'
+
+/** pyproject.toml without a lock, through the real resolver. */
+
+let parts: TestBuilder
+let base: BaseImage
+let probe: Probe
+before(async () => {
+  parts = await testBuilder()
+  base = await testBase('3.11')
+  probe = await parts.builder.probe(base, STEP)
+})
+after(() => parts[Symbol.asyncDispose]())
+
+const PYPROJECT = `[project]
+name = "wood"
+dynamic = ["version"]
+requires-python = ">=3.9"
+dependencies = [
+  "idna==3.7",
+  "colorama ; sys_platform == 'win32'",
+]
+
+[project.optional-dependencies]
+fast = ["six==1.16.0"]
+all = ["wood[fast]", "attrs"]
+
+[dependency-groups]
+dev = ["iniconfig==2.0.0"]
+lint = ["toolz", { include-group = "dev" }]
+`
+
+async function resolve(text: string, request: Partial<InterpreterRequest> = {}): Promise<Lock> {
+  const path = request.interpreter ?? 'pyproject.toml'
+  const spec = await loadSpec(codeFiles({ [path]: text }), { ...request, interpreter: path })
+  return await parts.builder.resolve(base, spec, probe, { ...STEP, domain: 'rep_test' })
+}
+
+const names = ({ artifacts }: Lock) => artifacts.map(({ name }) => name)
+
+async function refusal(asked: Promise<unknown>): Promise<ResolutionFailed> {
+  return asked.then(
+    () => assert.fail('resolved'),
+    (error) => {
+      assert.ok(error instanceof ResolutionFailed, String(error?.stack))
+      return error
+    },
+  )
+}
+
+test('dependencies alone, extras that name others, groups that include others', async () => {
+  const plain = await resolve(PYPROJECT)
+  assert.deepEqual([names(plain), plain.unpinned], [['idna'], []])
+  const more = await resolve(PYPROJECT, { groups: ['lint'], extras: ['all'] })
+  assert.deepEqual(names(more), ['attrs', 'idna', 'iniconfig', 'six', 'toolz'])
+  assert.deepEqual(more.unpinned, ['attrs', 'toolz'])
+  assert.ok(more.requirements.some(({ file, line, text }) => `${file}:${line} ${text}` === 'pyproject.toml:16 toolz'))
+})
+
+test('in a sub-folder, and groups without a project', async () => {
+  const there = await resolve(PYPROJECT, { interpreter: 'py/pyproject.toml', groups: ['dev'] })
+  assert.deepEqual(names(there), ['idna', 'iniconfig'])
+  const groups = await resolve('[dependency-groups]\ndev = ["six==1.16.0"]\n', { groups: ['dev'] })
+  assert.deepEqual(names(groups), ['six'])
+})
+
+describe('what cannot be had', () => {
+  for (const [what, from, to, line, message, hint] of [
+    ['a typing error', '"idna==3.7"', '"idna=3.7"', 6, /asks for 'idna=3\.7': /, /looks like/],
+    [
+      'a package that is not there',
+      '"idna==3.7"',
+      '"meadow-run-no-such"',
+      6,
+      /was not found in the package registry/,
+      /spelling/,
+    ],
+    ['a version that is not there', '"idna==3.7"', '"idna==999"', 6, /there is no version of idna==999/, /released/],
+    [
+      'files for other systems only',
+      '"idna==3.7"',
+      '"pywin32==308"',
+      6,
+      /platform tag|platform/,
+      /wheel for this platform|sys_platform/,
+    ],
+  ] as const) {
+    test(what, async () => {
+      const error = await refusal(resolve(PYPROJECT.replace(from, to)))
+      assert.match(error.message, message)
+      assert.equal(error.line, line, error.message)
+      assert.match(error.hint, hint)
+    })
+  }
+
+  test('an extra and a group that it does not have', async () => {
+    assert.match((await refusal(resolve(PYPROJECT, { extras: ['slow'] }))).message, /extra not found: slow/)
+    const group = await refusal(resolve(PYPROJECT, { groups: ['docs'] }))
+    assert.match(group.message, /group 'docs' was not found/)
+    assert.match(group.hint, /Name a group or extra/)
+  })
+
+  test('a Python that it does not allow', async () => {
+    const error = await refusal(resolve(PYPROJECT.replace('>=3.9', '>=3.13')))
+    assert.match(error.message, /^pyproject\.toml:4: it needs Python >=3\.13, and this base has 3\.11/)
+  })
+})

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import type { InterpreterRequest } from '../../common/contract.ts'
+import type { BaseImage } from '../../service/image/base.ts'
+import { loadSpec } from '../../service/interpreter/formats.ts'
+import type { Lock } from '../../service/interpreter/lock.ts'
+import type { Probe } from '../../service/interpreter/probe.ts'
+import { ResolutionFailed } from '../../service/interpreter/resolution.ts'
+import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
+import { codeFiles } from '../support/code-files.ts'
+import { uvLock } from '../support/uv-lock.ts'
+
+/** uv.lock, made by uv itself, through the real resolver. */
+
+let parts: TestBuilder
+let base: BaseImage
+let probe: Probe
+/** Of `project`. */
+let lock: string
+before(async () => {
+  parts = await testBuilder()
+  base = await testBase('3.11')
+  probe = await parts.builder.probe(base, STEP)
+  lock = await uvLock(parts, project)
+})
+after(() => parts[Symbol.asyncDispose]())
+
+const PYPROJECT = `[project]
+name = "wood"
+version = "1"
+requires-python = ">=3.9"
+dependencies = [
+  "idna==3.7",
+  "colorama ; sys_platform == 'win32'",
+  "tomli ; python_version < '3.11'",
+]
+
+[project.optional-dependencies]
+fast = ["six==1.16.0"]
+
+[dependency-groups]
+dev = ["iniconfig==2.0.0"]
+lint = ["toolz==1.0.0", { include-group = "dev" }]
+`
+const project = { 'pyproject.toml': PYPROJECT }
+
+async function resolve(files: Record<string, string>, request: Partial<InterpreterRequest> = {}): Promise<Lock> {
+  const path = request.interpreter ?? 'uv.lock'
+  const spec = await loadSpec(codeFiles(files), { ...request, interpreter: path })
+  return await parts.builder.resolve(base, spec, probe, { ...STEP, domain: 'rep_test' })
+}
+
+const names = ({ artifacts }: Lock) => artifacts.map(({ name, version }) => `${name}==${version}`)
+
+async function refusal(asked: Promise<unknown>): Promise<ResolutionFailed> {
+  return asked.then(
+    () => assert.fail('resolved'),
+    (error) => {
+      assert.ok(error instanceof ResolutionFailed, String(error?.stack))
+      return error
+    },
+  )
+}
+
+describe('groups and extras', () => {
+  test('the default group comes with it, what is asked for is added, markers are those of the target', async () => {
+    const plain = await resolve({ ...project, 'uv.lock': lock })
+    assert.deepEqual(names(plain), ['idna==3.7', 'iniconfig==2.0.0'])
+    const more = await resolve({ ...project, 'uv.lock': lock }, { groups: ['lint'], extras: ['fast'] })
+    assert.deepEqual(names(more), ['idna==3.7', 'iniconfig==2.0.0', 'six==1.16.0', 'toolz==1.0.0'])
+    for (const artifact of more.artifacts) {
+      assert.deepEqual([artifact.kind, artifact.index], ['wheel', 'default'])
+      assert.match(artifact.sha256 ?? '', /^[0-9a-f]{64}$/)
+    }
+    assert.deepEqual([more.unpinned, more.source], [[], 'uv.lock'])
+    assert.ok(more.requirements.some(({ file, line, name }) => `${file}:${line} ${name}` === 'pyproject.toml:6 idna'))
+  })
+
+  test('one that is not there is named', async () => {
+    const error = await refusal(resolve({ ...project, 'uv.lock': lock }, { groups: ['docs'] }))
+    assert.match(error.message, /^uv\.lock: Group `docs` is not defined/)
+    assert.match(error.hint, /group or extra that pyproject\.toml has/)
+  })
+})
+
+describe('a lock older than its pyproject.toml', () => {
+  for (const [what, from, to, line, message] of [
+    [
+      'a version',
+      '"idna==3.7"',
+      '"idna==3.8"',
+      6,
+      /asks for idna==3\.8, and uv\.lock was made when it asked for idna==3\.7/,
+    ],
+    [
+      'a new requirement',
+      '  "idna==3.7",',
+      '  "idna==3.7",\n  "attrs",',
+      7,
+      /asks for attrs, and uv\.lock was made before it did/,
+    ],
+    ['one that is gone', '  "idna==3.7",\n', '', undefined, /no longer asks for idna==3\.7/],
+    ['an extra', '"six==1.16.0"', '"six>=1.17"', 12, /asks for six>=1\.17 for extra fast/],
+    ['a group', '"toolz==1.0.0"', '"toolz"', 16, /asks for toolz for group lint/],
+    ['a marker that now holds', "python_version < '3.11'", "python_version < '3.12'", 8, /asks for tomli/],
+  ] as const) {
+    test(`${what} is said, with the command that renews it`, async () => {
+      assert.ok(PYPROJECT.includes(from))
+      const error = await refusal(resolve({ 'pyproject.toml': PYPROJECT.replace(from, to), 'uv.lock': lock }))
+      assert.match(error.message, message)
+      assert.equal(error.line, line)
+      assert.match(error.hint, /^Run "uv lock" and commit uv\.lock\.$/)
+    })
+  }
+
+  test('what is only written in another way is the same', async () => {
+    const other = PYPROJECT.replace('"idna==3.7"', '"IDNA == 3.7.0"').replace(
+      "python_version < '3.11'",
+      "python_full_version<'3.11'",
+    )
+    assert.deepEqual(names(await resolve({ 'pyproject.toml': other, 'uv.lock': lock })), [
+      'idna==3.7',
+      'iniconfig==2.0.0',
+    ])
+  })
+})
+
+for (const version of ['0.5.0', '0.6.17', '0.8.0']) {
+  test(`a lock by uv ${version} gives the same`, async () => {
+    const files = { ...project, 'uv.lock': await uvLock(parts, project, version) }
+    assert.deepEqual(names(await resolve(files, { extras: ['fast'] })), [
+      'idna==3.7',
+      'iniconfig==2.0.0',
+      'six==1.16.0',
+    ])
+  })
+}
+
+test('in a sub-folder', async () => {
+  const files = { 'py/pyproject.toml': PYPROJECT, 'py/uv.lock': lock }
+  assert.deepEqual(names(await resolve(files, { interpreter: 'py/uv.lock' })), ['idna==3.7', 'iniconfig==2.0.0'])
+  const stale = { ...files, 'py/pyproject.toml': PYPROJECT.replace('idna==3.7', 'idna==3.8') }
+  const error = await refusal(resolve(stale, { interpreter: 'py/uv.lock' }))
+  assert.match(error.message, /^py\/pyproject\.toml:6: py\/pyproject\.toml asks for idna==3\.8/)
+  assert.equal(error.hint, 'Run "uv lock --directory py" and commit py/uv.lock.')
+})
+
+test('a package for other systems only is named, with the marker that would exclude it', async () => {
+  const windows = { 'pyproject.toml': PYPROJECT.replace("colorama ; sys_platform == 'win32'", 'pywin32==308') }
+  const error = await refusal(resolve({ ...windows, 'uv.lock': await uvLock(parts, windows) }))
+  assert.match(
+    error.message,
+    /^uv\.lock:\d+: pywin32: version 308 has files for Windows only, .*: pywin32 ; sys_platform == "win32"$/,
+  )
+})
+
+test('a Python that the lock does not allow', async () => {
+  const newer = { 'pyproject.toml': PYPROJECT.replace('>=3.9', '>=3.13') }
+  const files = { ...newer, 'uv.lock': lock.replace('requires-python = ">=3.9"', 'requires-python = ">=3.13"') }
+  const error = await refusal(resolve(files))
+  assert.match(error.message, /^uv\.lock:3: it needs Python >=3\.13, and this base has 3\.11/)
+  assert.match(error.hint, /python-version/)
+})
+
+describe('files that are no lock', () => {
+  for (const [what, text, line, message] of [
+    ['no TOML', 'version = 1\nfoo = [\n', 2, /TOML parse error at line 2[\s\S]*unclosed array/],
+    ['without a version', 'foo = 1\n', 1, /missing field `version`/],
+    ['of another version', 'version = 9\n', undefined, /unsupported schema version \(v9/],
+    ['of other types', 'version = 1\npackage = [1]\n', undefined, /not as uv writes it/],
+  ] as const) {
+    test(what, async () => {
+      const error = await refusal(resolve({ ...project, 'uv.lock': text }))
+      assert.match(error.message, message)
+      assert.equal(error.line, line)
+    })
+  }
+})
+
+test('line ends and marks of other systems make no difference', async () => {
+  const windows = (text: string) => `\ufeff${text.replaceAll('\n', '\r\n')}`
+  const files = { 'pyproject.toml': windows(PYPROJECT), 'uv.lock': windows(lock) }
+  assert.equal((await resolve(files)).digest, (await resolve({ ...project, 'uv.lock': lock })).digest)
+})
