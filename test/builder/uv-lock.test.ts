@@ -166,8 +166,8 @@ describe('files that are no lock', () => {
   for (const [what, text, line, message] of [
     ['no TOML', 'version = 1\nfoo = [\n', 2, /TOML parse error at line 2[\s\S]*unclosed array/],
     ['without a version', 'foo = 1\n', 1, /missing field `version`/],
-    ['of another version', 'version = 9\n', undefined, /unsupported schema version \(v9/],
-    ['of other types', 'version = 1\npackage = [1]\n', undefined, /not as uv writes it/],
+    ['of another version', 'version = 9\n', 1, /unsupported schema version \(v9/],
+    ['of other types', 'version = 1\npackage = [1]\n', 2, /invalid type: integer/],
   ] as const) {
     test(what, async () => {
       const error = await refusal(resolve({ ...project, 'uv.lock': text }))
