@@ -10,6 +10,8 @@ export interface GitOptions {
   signal?: AbortSignal
   /** Milliseconds. */
   timeout?: number
+  /** What git reads on stdin. */
+  input?: Uint8Array
 }
 
 /** git ended badly, or is not there. */
@@ -34,7 +36,7 @@ const DEFAULT_TIMEOUT = 120_000
  */
 export async function git(args: readonly string[], options: GitOptions): Promise<Buffer> {
   const { child, ended } = start(args, options)
-  child.stdin.end()
+  child.stdin.end(options.input)
   const chunks: Buffer[] = []
   let size = 0
   child.stdout.on('data', (chunk: Buffer) => {

@@ -73,6 +73,8 @@ interface State {
   source: Source
   engine: Engine
   credential: { username: string; password: string }
+  /** Further authorities, PEM. */
+  ca: { ca?: string }
   log: Log
 }
 
@@ -89,12 +91,13 @@ export async function startService(config: Config, log: Log): Promise<Service> {
   let port = config.listen.port
   const registry = new EmbeddedRegistry(database, blobs, () => `${nodeHost(config.listen.host)}:${port}`)
   const credential = { username: 'node', password: folder.pullPassword }
-  const source = createSource({
-    database,
-    blobs,
-    checkout: { folder: join(config.data, 'git'), gitUrl: config.gitUrl, caBundle: config.caBundle },
-  })
-  const state: State = { config, folder, database, blobs, registry, source, engine, credential, log }
+  const ca = config.caBundle === undefined ? {} : { ca: await readFile(config.caBundle, 'utf8') }
+  const checkout = { folder: join(config.data, 'git'), gitUrl: config.gitUrl, caBundle: config.caBundle }
+  // A lock file's URLs must not reach the git host: this one is for the git host's own files.
+  const gitFetcher = createFetcher({ allowedHosts: [config.gitUrl.host], folder: join(config.data, 'work'), ...ca })
+  opened.defer(() => gitFetcher.close())
+  const source = createSource({ database, blobs, checkout, fetcher: gitFetcher })
+  const state: State = { config, folder, database, blobs, registry, source, engine, credential, ca, log }
 
   const halt = new AbortController()
   const working = Promise.withResolvers<Service>()
@@ -143,7 +146,7 @@ export async function startService(config: Config, log: Log): Promise<Service> {
 
 /** The part that works: everything that needs the engine. */
 async function startWork(
-  { config, folder, database, blobs, registry, source, engine, credential, log }: State,
+  { config, folder, database, blobs, registry, source, engine, credential, ca, log }: State,
   info: EngineInfo,
 ): Promise<Service> {
   await using opened = new AsyncDisposableStack()
@@ -155,7 +158,6 @@ async function startWork(
 
   const report = (message: string, error: unknown) =>
     log(`${message}: ${error instanceof Error ? error.message : error}`)
-  const ca = config.caBundle === undefined ? {} : { ca: await readFile(config.caBundle, 'utf8') }
   const mask = new SecretMask()
   const { token, webhookSecret, pullPassword } = folder
   for (const { secret } of config.tokens ?? []) mask.add(secret)

@@ -75,6 +75,7 @@ export interface JobRow {
 
 export interface BundleRow {
   domain: Domain
+  /** A commit; or the name of what was made beside its own bundle, which begins with it (`source/variants`). */
   commit_id: string
   digest: Digest
   size: number

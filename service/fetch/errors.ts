@@ -8,6 +8,8 @@ export interface Download {
   sha256?: string
   /** Bytes, where known. */
   size?: number
+  /** Further headers, which may be secret: they go to the URL's own origin only. */
+  headers?: Record<string, string>
 }
 
 /** A URL that is not fetched, for what it is or where it leads. */

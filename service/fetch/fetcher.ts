@@ -25,6 +25,8 @@ export interface FetchLimits {
 const LIMITS: FetchLimits = { maxBytes: 8 * 2 ** 30, stall: 30_000, attempts: 6, backoff: 250, parallel: 8 }
 const MAX_REDIRECTS = 5
 const CONNECT_LIMIT = 10_000
+/** Bytes of an answer in JSON. */
+const MAX_ANSWER = 8 * 2 ** 20
 
 export interface FetcherOptions {
   /** `host` or `host:port`, as URLs say it, of every configured index: these may be private, and may use http. */
@@ -62,6 +64,12 @@ export interface Fetcher {
    * @throws {HashMismatch}
    */
   fetch(download: Download, options?: FetchOptions): Promise<Fetched>
+  /**
+   * Asks a question in JSON, guarded in the same way; not redirected.
+   * @returns the answer in JSON, as anybody may have made it
+   * @throws {FetchRefused} and {FetchFailed} as above
+   */
+  ask(download: Download, question: unknown, options?: FetchOptions): Promise<unknown>
   /** Lets go of connections. */
   close(): Promise<void>
 }
@@ -115,17 +123,37 @@ class GuardedFetcher implements Fetcher {
     }
   }
 
+  async ask(download: Download, question: unknown, { signal }: FetchOptions = {}): Promise<unknown> {
+    using _ = await this.#slots.take(signal)
+    const url = parsedUrl(download)
+    const post = { method: 'POST', body: JSON.stringify(question) } as const
+    const headers = { 'content-type': 'application/json', ...download.headers }
+    return await this.#tried(download, signal, async () => {
+      const answer = await this.#ask(download, url, headers, signal, post)
+      if (answer.status === 200) return await jsonOf(download, answer)
+      await answer.body.dump()
+      throw statusError(download, url, answer.status)
+    })
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#agents.configured.destroy(), this.#agents.guarded.destroy()])
   }
 
   /** Tries until all of it is there, each time from where the last one ended. */
   async #attempt(download: Download, transfer: Transfer, signal?: AbortSignal): Promise<void> {
+    await this.#tried(download, signal, async () => {
+      const answer = await this.#open(download, transfer.headers(), signal)
+      if (answer.status === 416) await this.#unfit(answer, transfer)
+      await transfer.take(answer)
+    })
+  }
+
+  /** Does again what broke off, a little later each time. */
+  async #tried<T>(download: Download, signal: AbortSignal | undefined, once: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const answer = await this.#open(download, transfer.headers(), signal)
-        if (answer.status === 416) await this.#unfit(answer, transfer)
-        return await transfer.take(answer)
+        return await once()
       } catch (error) {
         signal?.throwIfAborted()
         if (!(error instanceof BrokenOff)) throw error
@@ -147,12 +175,10 @@ class GuardedFetcher implements Fetcher {
 
   /** Asks, and follows redirects: each is a URL like the first, and checked like it. */
   async #open(download: Download, headers: Record<string, string>, signal?: AbortSignal): Promise<Answer> {
-    const { url: asked = '' } = download
-    if (!URL.canParse(asked))
-      throw new FetchRefused(download, asked || 'its place in the lock', 'is no URL', 'Correct it.')
-    let url = new URL(asked)
+    let url = parsedUrl(download)
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      const answer = await this.#ask(download, url, headers, signal)
+      const own = url.origin === parsedUrl(download).origin ? download.headers : {}
+      const answer = await this.#ask(download, url, { ...headers, ...own }, signal)
       if ([200, 206, 416].includes(answer.status)) return answer
       const location = answer.header('location')
       await answer.body.dump()
@@ -164,7 +190,13 @@ class GuardedFetcher implements Fetcher {
     throw new FetchFailed(download, url, `more than ${MAX_REDIRECTS} redirects`, false)
   }
 
-  async #ask(download: Download, url: URL, headers: Record<string, string>, signal?: AbortSignal): Promise<Answer> {
+  async #ask(
+    download: Download,
+    url: URL,
+    headers: Record<string, string>,
+    signal?: AbortSignal,
+    post?: { method: 'POST'; body: string },
+  ): Promise<Answer> {
     const isConfigured = this.#allowed.has(url.host)
     checkUrl(download, url, isConfigured)
     const authorization = this.#options.credentials?.[url.host]
@@ -177,6 +209,7 @@ class GuardedFetcher implements Fetcher {
         dispatcher: isConfigured ? this.#agents.configured : this.#agents.guarded,
         headers: { ...headers, 'accept-encoding': 'identity', ...(authorization ? { authorization } : {}) },
         ...(signal ? { signal } : {}),
+        ...post,
       })
       return { status: statusCode, header: (name) => given[name]?.toString(), body, url }
     } catch (error) {
@@ -185,6 +218,32 @@ class GuardedFetcher implements Fetcher {
       }
       throw new BrokenOff(reason(error), { cause: error })
     }
+  }
+}
+
+function parsedUrl(download: Download): URL {
+  const { url = '' } = download
+  if (URL.canParse(url)) return new URL(url)
+  throw new FetchRefused(download, url || 'its place in the lock', 'is no URL', 'Correct it.')
+}
+
+async function jsonOf(download: Download, { body, url }: Answer): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let size = 0
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > MAX_ANSWER) break
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    throw new BrokenOff(`the answer broke off after ${size} bytes`, { cause: error })
+  }
+  if (size > MAX_ANSWER) throw new FetchFailed(download, url, `its answer has more than ${MAX_ANSWER} bytes`, false)
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString())
+  } catch {
+    throw new FetchFailed(download, url, 'its answer is not JSON', false)
   }
 }
 

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto'
 import { access, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SimpleGit } from 'simple-git'
 import { GitFailed, git } from '../../common/git-process.ts'
-import { gitEnvironment, remoteGit } from './git.ts'
+import { gitEnvironment, remoteConfig, remoteGit, strangersEnvironment } from './git.ts'
+import { guardsFor } from './public-host.ts'
 import { refCandidates } from './ref-name.ts'
 import { RemoteError, remoteError, remoteUrl } from './remote.ts'
 import { Turns } from './turns.ts'
@@ -102,6 +104,29 @@ export class Checkouts {
   }
 
   /**
+   * Fetches exactly one commit from an address that a repository names: without credentials, and for another host than
+   * the configured one without redirects, and only from public addresses.
+   * @returns the bare repository that holds it
+   * @throws {RemoteError}
+   */
+  async stranger(url: URL, commit: string, signal: AbortSignal): Promise<string> {
+    const { gitUrl, caBundle, timeout = FIVE_MINUTES } = this.#options
+    const id = `url_${createHash('sha256').update(url.href).digest('hex').slice(0, 32)}`
+    return await this.#turns.take(id, async () => {
+      const folder = await this.#bare(id, 'commits.git')
+      if (await holds(folder, commit)) return folder
+      await rm(join(folder, 'shallow.lock'), { force: true })
+      await this.#limited({ url: url.href, signal, commit }, async (signal) => {
+        const guards = url.host === gitUrl.host ? [] : await guardsFor(url, signal)
+        const config = [...remoteConfig(caBundle), ...guards].flatMap((setting) => ['-c', setting])
+        const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', url.href, commit]
+        await git([...config, ...args], { cwd: folder, env: strangersEnvironment(url.protocol), signal, timeout })
+      })
+      return folder
+    })
+  }
+
+  /**
    * The branches and tags of a repository, and the refs of one pull request.
    * @throws {RemoteError}
    */
@@ -178,12 +203,21 @@ export class Checkouts {
     { folder, signal, commit }: { folder: string; signal: AbortSignal; commit?: string },
     work: (git: SimpleGit, url: string) => Promise<T>,
   ): Promise<T> {
-    const { gitUrl, caBundle, timeout = FIVE_MINUTES } = this.#options
+    const { gitUrl, caBundle } = this.#options
     const url = remoteUrl(gitUrl, repository.name)
+    return await this.#limited({ url, signal, commit }, (both) =>
+      work(remoteGit({ folder, protocol: gitUrl.protocol, signal: both, caBundle }), url),
+    )
+  }
+
+  async #limited<T>(
+    { url, signal, commit }: { url: string; signal: AbortSignal; commit?: string | undefined },
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { timeout = FIVE_MINUTES } = this.#options
     const limit = AbortSignal.timeout(timeout)
-    const both = AbortSignal.any([signal, limit])
     try {
-      return await work(remoteGit({ folder, protocol: gitUrl.protocol, signal: both, caBundle }), url)
+      return await work(AbortSignal.any([signal, limit]))
     } catch (error) {
       signal.throwIfAborted()
       if (limit.aborted) {

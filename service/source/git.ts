@@ -21,16 +21,30 @@ export interface RemoteGitOptions {
   caBundle?: string | undefined
 }
 
-/** git for talking to a host, with nothing of the surrounding environment. */
-export function remoteGit({ folder, protocol, signal, caBundle }: RemoteGitOptions): SimpleGit {
+/** The same for addresses that a repository names: without the credentials and settings of this machine's user. */
+export function strangersEnvironment(protocol: string): Record<string, string> {
+  return {
+    ...gitEnvironment(),
+    HOME: '/nonexistent',
+    GIT_CONFIG_GLOBAL: '/dev/null',
+    GIT_ALLOW_PROTOCOL: protocol.replace(':', ''),
+  }
+}
+
+/** Settings of every call to a host, `name=value`. */
+export function remoteConfig(caBundle: string | undefined): string[] {
   const config = ['protocol.version=2', 'gc.auto=0', 'maintenance.auto=false', 'fetch.recurseSubmodules=false']
   // A host that stalls is given up long before the time limit.
   config.push('http.lowSpeedLimit=100', 'http.lowSpeedTime=60')
-  if (caBundle) config.push(`http.sslCAInfo=${caBundle}`)
+  return caBundle ? [...config, `http.sslCAInfo=${caBundle}`] : config
+}
+
+/** git for talking to a host, with nothing of the surrounding environment. */
+export function remoteGit({ folder, protocol, signal, caBundle }: RemoteGitOptions): SimpleGit {
   return simpleGit({
     baseDir: folder,
     abort: signal,
-    config,
+    config: remoteConfig(caBundle),
     allowEnvironment: ['GIT_CONFIG_NOSYSTEM', 'GIT_TERMINAL_PROMPT', 'GIT_ALLOW_PROTOCOL'],
   }).env({ ...gitEnvironment(), GIT_ALLOW_PROTOCOL: protocol.replace(':', '') })
 }

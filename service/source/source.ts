@@ -4,13 +4,15 @@ import type { BlobInfo, Blobs, Digest } from '../blobs/blobs.ts'
 import { bundleOf, saveBundle } from '../database/code.ts'
 import type { Database } from '../database/database.ts'
 import { wasPushed } from '../database/deliveries.ts'
+import type { Fetcher } from '../fetch/fetcher.ts'
 import { type Domain, pullRequestDomain } from '../policy/domain.ts'
 import { type StoredBundle, storeCommit, storeUpload } from './bundle.ts'
 import { BundleTree, type TreeReader } from './bundle-tree.ts'
 import { type CheckoutOptions, Checkouts, type RepositoryRef } from './checkout.ts'
 import { Mirrors } from './mirror.ts'
 import { type Claim, CodeNotProven, narrower, provenDomain, unprovenDomain } from './proof.ts'
-import { RemoteError } from './remote.ts'
+import { RemoteError, remoteUrl } from './remote.ts'
+import { makeVariant, recall, remember, variantKey } from './variants.ts'
 
 /** What is wanted, and who wants it. */
 export interface CodeAsked {
@@ -57,6 +59,7 @@ export interface Source {
    * @throws {WrongDomain} for code that the caller may not have
    * @throws {RemoteError} where the git host does not give it and nothing was uploaded
    * @throws {BundleRefused} for trees and uploads that are refused
+   * @throws what `makeVariant` throws, where submodules or files of Git LFS are asked for
    */
   codeAt(asked: CodeAsked, options: CodeOptions): Promise<Code>
   /**
@@ -77,25 +80,27 @@ export interface SourceParts {
   database: Database
   blobs: Blobs
   checkout: CheckoutOptions
+  /** For what Git LFS keeps: the git host is configured in it. */
+  fetcher: Fetcher
   limits?: BundleLimits | undefined
 }
 
 type Obtained = StoredBundle & { fetched: boolean }
 
-export function createSource({ database, blobs, checkout, limits }: SourceParts): Source {
+export function createSource({ database, blobs, checkout, fetcher, limits }: SourceParts): Source {
   const checkouts = new Checkouts(checkout)
   const evidence = {
     checkouts,
     wasPushed: (repository: string, commit: string) => wasPushed(database.state, repository, commit),
   }
 
-  const known = async (domain: Domain, commit: string): Promise<BlobInfo | undefined> => {
-    const row = await bundleOf(database.state, [domain], commit)
+  const known = async (domain: Domain, name: string): Promise<BlobInfo | undefined> => {
+    const row = await bundleOf(database.state, [domain], name)
     return row && (await blobs.size(row.digest)) !== undefined ? { digest: row.digest, size: row.size } : undefined
   }
 
-  const save = async (domain: Domain, commit: string, { digest, size }: BlobInfo) =>
-    await database.write(({ db }) => saveBundle(db, { domain, commit_id: commit, digest, size, created: Date.now() }))
+  const save = async (domain: Domain, name: string, { digest, size }: BlobInfo) =>
+    await database.write(({ db }) => saveBundle(db, { domain, commit_id: name, digest, size, created: Date.now() }))
 
   /** What needs no look at the git host: a bundle lies in a domain only after it was proven to belong there. */
   const knownAlready = async ({ repository, commit, pullRequest }: Claim) => {
@@ -138,6 +143,35 @@ export function createSource({ database, blobs, checkout, limits }: SourceParts)
     return { ...(await storeUpload(blobs, commit, bundle, limits)), fetched: false }
   }
 
+  /** The commit's own bundle, of which its variants are made. */
+  const own = async (asked: CodeAsked, proven: Domain, domain: Domain, options: CodeOptions): Promise<StoredBundle> => {
+    const remembered = await recall({ database, blobs }, [proven, domain], asked.commit)
+    if (remembered !== undefined) return remembered
+    const made = await obtain(asked, proven, options)
+    if (asked.submodules !== true) {
+      for (const { path } of made.gitlinks) {
+        options.report(`${path} is a submodule: its files are left out ("submodules: true" brings them)`)
+      }
+    }
+    // Its ids prove an upload, but as far as SHA-1 goes: it does not rise above who sent it.
+    await remember({ database, blobs }, made.fetched ? proven : domain, asked.commit, made)
+    return made
+  }
+
+  /** With submodules, or what Git LFS keeps. */
+  const variant = async (asked: CodeAsked, proven: Domain, domain: Domain, options: CodeOptions): Promise<BlobInfo> => {
+    const name = variantKey(asked.commit, asked)
+    const there = await known(domain, name)
+    if (there !== undefined) return there
+    const { commit, repository } = asked
+    const url = new URL(remoteUrl(checkout.gitUrl, repository.name))
+    const parts = { database, blobs, checkouts, fetcher, gitUrl: checkout.gitUrl, limits }
+    const of = { domain, commit, url, own: await own(asked, proven, domain, options) }
+    const made = await makeVariant(parts, of, asked, options)
+    await save(domain, name, made)
+    return made
+  }
+
   const mirrors = new Mirrors({ database, blobs, limits })
 
   return {
@@ -160,14 +194,10 @@ export function createSource({ database, blobs, checkout, limits }: SourceParts)
       const found = await knownAlready(asked)
       const proven = found?.domain ?? (await prove(asked, options))
       const domain = narrower(proven, asked.callerDomain)
-      let bundle = found?.bundle ?? (await known(proven, asked.commit))
-      if (bundle === undefined) {
-        const made = await obtain(asked, proven, options)
-        for (const { path } of made.gitlinks) options.report(`${path} is a submodule: its files are left out`)
-        // Its ids prove an upload, but as far as SHA-1 goes: it does not rise above who sent it.
-        await save(made.fetched ? proven : domain, asked.commit, made)
-        bundle = { digest: made.digest, size: made.size }
-      }
+      const bundle =
+        asked.submodules || asked.lfs
+          ? await variant(asked, proven, domain, options)
+          : (found?.bundle ?? (await known(proven, asked.commit)) ?? (await own(asked, proven, domain, options)))
       return { domain, bundle, tree: new BundleTree(blobs, bundle.digest) }
     },
   }

@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { openFileBlobs } from '../../service/blobs/files.ts'
 import { openSqlite } from '../../service/database/sqlite.ts'
-import { createSource } from '../../service/source/source.ts'
 import { startApi } from '../support/api.ts'
 import { serveGit } from '../support/git-http.ts'
 import { TestRepository, temporaryFolder } from '../support/repositories.ts'
+import { testSource } from '../support/test-source.ts'
 
 async function setUp(t: TestContext) {
   const folder = await temporaryFolder(t)
@@ -14,11 +14,8 @@ async function setUp(t: TestContext) {
   const host = await serveGit(t, join(folder, 'git'))
   const database = openSqlite(join(folder, 'state'))
   t.after(() => database.close())
-  const source = createSource({
-    database,
-    blobs: await openFileBlobs(join(folder, 'blobs')),
-    checkout: { folder: join(folder, 'checkouts'), gitUrl: host.url, timeout: 20_000 },
-  })
+  const blobs = await openFileBlobs(join(folder, 'blobs'))
+  const source = testSource(t, folder, { database, blobs, gitUrl: host.url })
   const api = await startApi(t, { source })
   const token = await api.token()
   const ask = async (ref: string, repository = 'octo/garden') =>

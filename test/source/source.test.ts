@@ -9,9 +9,10 @@ import { openFileBlobs } from '../../service/blobs/files.ts'
 import { recordPush } from '../../service/database/deliveries.ts'
 import { repositoryByName } from '../../service/database/repositories.ts'
 import { openSqlite } from '../../service/database/sqlite.ts'
-import { type CodeAsked, createSource } from '../../service/source/source.ts'
+import type { CodeAsked } from '../../service/source/source.ts'
 import { serveGit } from '../support/git-http.ts'
 import { TestRepository, temporaryFolder } from '../support/repositories.ts'
+import { testSource } from '../support/test-source.ts'
 
 const FILES = { 'requirements.txt': 'six\n', 'pkg/run': { program: '#!/bin/sh\n' }, link: { link: 'pkg' } }
 
@@ -23,11 +24,7 @@ async function setUp(t: TestContext) {
   const database = openSqlite(join(folder, 'state'))
   t.after(() => database.close())
   const blobs = await openFileBlobs(join(folder, 'blobs'))
-  const source = createSource({
-    database,
-    blobs,
-    checkout: { folder: join(folder, 'checkouts'), gitUrl: host.url, timeout: 20_000 },
-  })
+  const source = testSource(t, folder, { database, blobs, gitUrl: host.url })
   const { id } = await database.write(({ db }) => repositoryByName(db, 'owner/name', 1))
   const notes: string[] = []
   const codeAt = async (commit: string, asked: Partial<CodeAsked> = {}) =>

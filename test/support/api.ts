@@ -12,8 +12,8 @@ import type { Database } from '../../service/database/database.ts'
 import { append, lastSeq } from '../../service/database/events.ts'
 import { openSqlite } from '../../service/database/sqlite.ts'
 import { EmbeddedRegistry } from '../../service/registry/embedded.ts'
-import { createSource } from '../../service/source/source.ts'
 import { temporaryFolder } from './repositories.ts'
+import { testSource } from './test-source.ts'
 
 export const WEBHOOK_SECRET = 'a webhook secret of tests'
 export const STATIC_TOKEN = 'a static token of tests'
@@ -63,10 +63,7 @@ export async function startApi(t: Pick<TestContext, 'after'>, parts: Partial<Ser
     database,
     blobs,
     registry,
-    source: createSource({
-      ...{ database, blobs },
-      checkout: { folder: join(folder, 'git'), gitUrl: new URL(`file://${folder}/hosts`) },
-    }),
+    source: testSource(t, folder, { database, blobs, gitUrl: new URL(`file://${folder}/hosts`) }),
     listen: { host: '127.0.0.1', port: 0 },
     webhookSecret: WEBHOOK_SECRET,
     tokens: [{ name: 'default', secret: STATIC_TOKEN, repositories: ['*'], permissions: ['run'] }],

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
+import { LfsHost } from './lfs.ts'
 
 /** How a git host behaves. */
 export interface GitHost {
@@ -10,11 +11,14 @@ export interface GitHost {
   fault: number | 'hang' | undefined
   /** Paths that were asked for, with their query. */
   asked: string[]
+  /** What its repositories keep by Git LFS. */
+  lfs: LfsHost
 }
 
 /** Serves the bare repositories below a folder by git's own `http-backend`, on the loopback, until the test ends. */
 export async function serveGit(t: Pick<TestContext, 'after'>, folder: string): Promise<GitHost> {
-  const host: GitHost = { url: new URL('http://127.0.0.1'), fault: undefined, asked: [] }
+  const lfs = new LfsHost(() => host.url.origin)
+  const host: GitHost = { url: new URL('http://127.0.0.1'), fault: undefined, asked: [], lfs }
   const server = createServer((request, response) => {
     host.asked.push(request.url ?? '')
     if (host.fault === 'hang') return
@@ -22,7 +26,7 @@ export async function serveGit(t: Pick<TestContext, 'after'>, folder: string): P
       response.writeHead(host.fault, host.fault === 401 ? { 'www-authenticate': 'Basic realm="git"' } : {}).end()
       return
     }
-    answer(folder, request, response)
+    if (!lfs.answer(request, response)) answer(folder, request, response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => close(server))

@@ -1,0 +1,18 @@
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import type { Blobs } from '../../service/blobs/blobs.ts'
+import type { Database } from '../../service/database/database.ts'
+import { createFetcher } from '../../service/fetch/fetcher.ts'
+import { createSource, type Source, type SourceParts } from '../../service/source/source.ts'
+
+/** A source on a git host, as wire.ts makes it; what it fetched lies in a folder of the test. */
+export function testSource(
+  t: Pick<TestContext, 'after'>,
+  folder: string,
+  { gitUrl, ...parts }: { database: Database; blobs: Blobs; gitUrl: URL } & Pick<SourceParts, 'limits'>,
+): Source {
+  const limits = { backoff: 1, stall: 5000, attempts: 2 }
+  const fetcher = createFetcher({ allowedHosts: [gitUrl.host], folder: join(folder, 'fetched'), limits })
+  t.after(() => fetcher.close())
+  return createSource({ ...parts, fetcher, checkout: { folder: join(folder, 'checkouts'), gitUrl, timeout: 20_000 } })
+}
