@@ -7,7 +7,10 @@ interface FormatRow {
   detected: string
   /** The names that it may have where `interpreter` names a file. */
   names: RegExp
-  /** Lower wins: a lock says exactly what the file that it was made from says loosely. */
+  /**
+   * Lower wins, of equal ones none: locks (2), of them the one that any tool can make of another first (1); what conda
+   * solves (3), as it often installs the requirements file beside it; requirements (4); a project that says neither (5).
+   */
   rank: number
 }
 
@@ -16,7 +19,7 @@ export const FORMATS: readonly FormatRow[] = [
   { format: 'pylock.toml', detected: 'pylock.toml', names: /^pylock(\.[^.]+)?\.toml$/, rank: 1 },
   { format: 'uv.lock', detected: 'uv.lock', names: /^uv\.lock$/, rank: 2 },
   { format: 'poetry.lock', detected: 'poetry.lock', names: /^poetry\.lock$/, rank: 2 },
-  { format: 'requirements.txt', detected: 'requirements.txt', names: /\.(txt|in)$/, rank: 3 },
+  { format: 'requirements.txt', detected: 'requirements.txt', names: /\.(txt|in)$/, rank: 4 },
   { format: 'pyproject.toml', detected: 'pyproject.toml', names: /^pyproject\.toml$/, rank: 5 },
 ]
 
@@ -25,6 +28,8 @@ export interface EnvironmentFile {
   /** Inside the code tree. */
   path: string
   format: Format
+  /** What else is at the root and would fit, were this one not there. */
+  insteadOf?: string[]
 }
 
 /** No environment file could be chosen. */
@@ -44,24 +49,45 @@ export class NotDetected extends Error {
  * @throws {NotDetected} when there is none, or two of the same rank
  */
 export function detect(paths: Iterable<string>, formats = FORMATS): EnvironmentFile {
-  const root = new Set(paths)
-  const found = formats.filter((row) => root.has(row.detected)).sort((a, b) => a.rank - b.rank)
+  const all = new Set(paths)
+  const found = formats.filter((row) => all.has(row.detected)).sort((a, b) => a.rank - b.rank)
   const [first, second] = found
-  if (first === undefined) {
-    throw new NotDetected(
-      'no-environment-file',
-      `interpreter: no environment file at the root of the repository (looked for ${listOf(formats)})`,
-      'Commit one of them at the root, or name yours with the input "interpreter".',
-    )
-  }
+  if (first === undefined) throw nothingThere(all, formats)
   if (second?.rank === first.rank) {
+    const names = found.filter(({ rank }) => rank === first.rank).map(({ detected }) => detected)
     throw new NotDetected(
       'ambiguous-environment-file',
-      `interpreter: both ${first.detected} and ${second.detected} are at the root of the repository`,
+      `interpreter: ${names.length === 2 ? 'both ' : ''}${names.join(' and ')} are at the root of the repository, and neither comes before the other`,
       `Name the one that is meant with the input "interpreter", for example "interpreter: ${first.detected}".`,
     )
   }
-  return { path: first.detected, format: first.format }
+  const insteadOf = found.slice(1).map(({ detected }) => detected)
+  return { path: first.detected, format: first.format, ...(insteadOf.length > 0 && { insteadOf }) }
+}
+
+/** Files that people take for environment files, wherever they are; what is not a format here is named too. */
+const LOOKS_LIKE_ONE =
+  /^(?:requirements[\w.-]*\.(?:txt|in)|pylock\.[^.]+\.toml|environment[\w.-]*\.ya?ml|Pipfile(?:\.lock)?|pdm\.lock|setup\.py|setup\.cfg)$/
+/** Of those, so many are named. */
+const NAMED = 5
+
+function nothingThere(paths: Set<string>, formats: readonly FormatRow[]): NotDetected {
+  const names = new Set(formats.map(({ detected }) => detected))
+  const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1)
+  const depth = (path: string) => path.split('/').length
+  const near = [...paths]
+    .filter((path) => names.has(nameOf(path)) || LOOKS_LIKE_ONE.test(nameOf(path)))
+    .sort((a, b) => depth(a) - depth(b) || (a < b ? -1 : 1))
+  const there =
+    near.length === 0 ? '' : `; there is ${near.slice(0, NAMED).join(', ')}${near.length > NAMED ? ', …' : ''}`
+  const usable = near.find((path) => formats.some((row) => row.names.test(nameOf(path))))
+  return new NotDetected(
+    'no-environment-file',
+    `interpreter: no environment file at the root of the repository (looked for ${listOf(formats)}${there})`,
+    usable === undefined
+      ? 'Commit one of them at the root, or name yours with the input "interpreter".'
+      : `Name yours with the input "interpreter", for example "interpreter: ${usable}", or commit one at the root.`,
+  )
 }
 
 /**

@@ -86,7 +86,8 @@ async function specOf(
   const spec = await loadSpec(read, interpreter, found)
   const others = Object.keys(spec.files).filter((path) => path !== spec.path)
   const also = others.length > 0 ? `, with ${others.join(', ')}` : ''
-  const why = found ? 'detected at the root of the repository' : 'named by interpreter'
+  const before = found?.insteadOf ? `, before ${found.insteadOf.join(' and ')}` : ''
+  const why = found ? `detected at the root${before}` : 'named by interpreter'
   journal.note(`environment: ${spec.path} (${spec.format}), ${why}${also}`)
   return spec
 }

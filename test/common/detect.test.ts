@@ -1,29 +1,52 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { detect, FORMATS, formatOf } from '../../common/detect.ts'
 
 test('the file at the root is found, a lock before what it was made from', () => {
-  assert.deepEqual(detect(['a/requirements.txt', 'requirements.txt']), {
+  assert.deepEqual(detect(['a/pylock.toml', 'requirements.txt']), {
     path: 'requirements.txt',
     format: 'requirements.txt',
   })
-  assert.deepEqual(detect(['requirements.txt', 'pylock.toml']), { path: 'pylock.toml', format: 'pylock.toml' })
+  assert.deepEqual(detect(['pyproject.toml', 'requirements.txt', 'uv.lock', 'pylock.toml']), {
+    path: 'pylock.toml',
+    format: 'pylock.toml',
+    insteadOf: ['uv.lock', 'requirements.txt', 'pyproject.toml'],
+  })
+  assert.equal(detect(['pyproject.toml', 'requirements.txt', 'poetry.lock']).path, 'poetry.lock')
+  assert.equal(detect(['setup.py', 'pyproject.toml']).path, 'pyproject.toml')
 })
 
-test('nothing that fits names what was looked for', () => {
-  assert.throws(() => detect(['a/pylock.toml', 'README.md']), {
+test('the order is the one that README gives', () => {
+  const readme = readFileSync('README.md', 'utf8')
+  const said = /In this order:\s([\s\S]*?)\. Where two/.exec(readme)?.[1] ?? ''
+  const places = said.split(';').map((place) => [...place.matchAll(/`([^`]+)`/g)].map((match) => match[1]))
+  const ranks = [...new Set(FORMATS.map(({ rank }) => rank))].sort((a, b) => a - b)
+  const rows = ranks.map((rank) => FORMATS.filter((row) => row.rank === rank).map(({ detected }) => detected))
+  assert.deepEqual(places, rows)
+})
+
+test('nothing that fits names what was looked for, and what looks like it elsewhere', () => {
+  assert.throws(() => detect(['README.md']), {
     name: 'NotDetected',
     code: 'no-environment-file',
-    message: /pylock\.toml, .*requirements\.txt/,
-    hint: /"interpreter"/,
+    message: /looked for pylock\.toml, .*requirements\.txt, pyproject\.toml\)$/,
+    hint: /^Commit one of them/,
   })
+  assert.throws(() => detect(['app/deep/pylock.toml', 'Pipfile', 'app/requirements-dev.txt', 'docs/a.txt']), {
+    message: /; there is Pipfile, app\/requirements-dev\.txt, app\/deep\/pylock\.toml\)$/,
+    hint: /"interpreter: app\/requirements-dev\.txt"/,
+  })
+  const many = Array.from({ length: 9 }, (_, n) => `a${n}/requirements.txt`)
+  assert.throws(() => detect(many), { message: /a4\/requirements\.txt, …\)$/ })
 })
 
-test('two formats of one rank are not chosen between', () => {
-  const formats = FORMATS.map((row) => ({ ...row, rank: 1 }))
-  assert.throws(() => detect(['requirements.txt', 'pylock.toml'], formats), {
+test('two formats of one place are not chosen between', () => {
+  assert.throws(() => detect(['requirements.txt', 'pyproject.toml', 'uv.lock', 'poetry.lock']), {
     code: 'ambiguous-environment-file',
-    message: /both pylock\.toml and requirements\.txt/,
+    message:
+      'interpreter: both uv.lock and poetry.lock are at the root of the repository, and neither comes before the other',
+    hint: /"interpreter: uv\.lock"/,
   })
 })
 
