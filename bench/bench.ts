@@ -3,6 +3,7 @@ import type { Say } from '../machine/command.ts'
 import { requirements, SMALL_VERSIONS } from './environment.ts'
 import { Installation, type Pushed } from './installation.ts'
 import { DockerPeer, type PeerSeconds } from './peer.ts'
+import { PIP, type Recipe } from './recipes.ts'
 import type { Repository } from './repository.ts'
 
 /** What the benches share. Each part is made when the first of them asks for it, so that one alone takes no longer. */
@@ -31,6 +32,29 @@ export class Bench {
     return this.#baked
   }
 
+  /** The usual way, ready to work. */
+  peer(): Promise<DockerPeer> {
+    this.#peer ??= DockerPeer.start(this.#cleanup, join(this.installation.folder, 'peer'), this.say)
+    return this.#peer
+  }
+
+  /** One environment by the usual way, told as it is measured. */
+  async usualWay(recipe: Recipe, files: Record<string, string>): Promise<PeerSeconds> {
+    const peer = await this.peer()
+    this.say(`Peer: docker build with ${recipe.name}, push, pull …`)
+    const seconds = await peer.bake(recipe, files)
+    const { build, push, pull } = seconds
+    this.say(`  build ${build.toFixed(1)} s, push ${push.toFixed(1)} s, pull ${pull.toFixed(1)} s`)
+    return seconds
+  }
+
+  /** A service that knows nothing of what another bench baked, on an engine that has nothing of it. */
+  async coldInstallation(): Promise<Installation> {
+    await this.installation.stop()
+    await this.installation.forgetImages()
+    return await Installation.create(this.#cleanup, this.say)
+  }
+
   /** The same by the peer. */
   peerBake(): Promise<PeerSeconds> {
     this.#peerBake ??= this.#usualWay(SMALL_VERSIONS[0])
@@ -53,13 +77,6 @@ export class Bench {
   }
 
   async #usualWay(version: string): Promise<PeerSeconds> {
-    this.#peer ??= DockerPeer.start(this.#cleanup, join(this.installation.folder, 'peer'), this.say)
-    const peer = await this.#peer
-    this.say(`Peer: docker build with pip, push, pull (requests ${version}) …`)
-    const seconds = await peer.bake(requirements(version))
-    this.say(
-      `  build ${seconds.build.toFixed(1)} s, push ${seconds.push.toFixed(1)} s, pull ${seconds.pull.toFixed(1)} s`,
-    )
-    return seconds
+    return await this.usualWay(PIP, { 'requirements.txt': requirements(version) })
   }
 }

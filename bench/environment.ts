@@ -14,3 +14,15 @@ export function requirements(version: string = SMALL_VERSIONS[0]): string {
 
 /** An environment that shares no package with the other: it makes the service ready to work. */
 export const WARM_UP = 'toolz\n'
+
+/** With the others, about sixty packages. */
+const MORE_NAMES = ['httpx', 'typer', 'jinja2', 'alembic', 'xarray', 'tqdm']
+
+/** A pyproject.toml of about sixty packages, and of one, as the standard has it. */
+export const PYPROJECT = pyproject([...NAMES, ...MORE_NAMES, `requests==${SMALL_VERSIONS[0]}`])
+export const SMALL_PYPROJECT = pyproject(['toolz'])
+
+function pyproject(dependencies: string[]): string {
+  const head = ['[project]', 'name = "bench"', 'version = "1"', 'requires-python = ">=3.11,<3.12"']
+  return [...head, `dependencies = ${JSON.stringify(dependencies)}`, ''].join('\n')
+}

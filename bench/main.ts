@@ -7,6 +7,7 @@ import { bake } from './bake.ts'
 import { Bench } from './bench.ts'
 import { change } from './change.ts'
 import { known } from './known.ts'
+import { uv } from './project.ts'
 import { type Row, table } from './rows.ts'
 import { start } from './start.ts'
 import { transcode } from './transcode.ts'
@@ -23,6 +24,7 @@ const BENCHES: Record<string, (bench: Bench) => Promise<Row[]>> = {
   webhook,
   action,
   transcode,
+  uv,
 }
 
 async function main(names: string[], json: string | undefined, cleanup: AsyncDisposableStack): Promise<void> {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runCommand, type Say } from '../machine/command.ts'
@@ -7,6 +7,7 @@ import { freePort } from '../machine/free-port.ts'
 import { localBase, removeImages } from '../machine/local-base.ts'
 import { ensurePackages, findProgram } from '../machine/packages.ts'
 import { endProcess } from '../machine/process.ts'
+import type { Recipe } from './recipes.ts'
 
 /** Seconds of each step of the usual way. */
 export interface PeerSeconds {
@@ -19,42 +20,47 @@ export interface PeerSeconds {
 const MINUTES = 15
 
 /**
- * The usual way from requirements to an image on a node: `docker build` with pip, push to a registry on the loopback,
- * pull on a node that has the base image and no layer of the environment.
+ * The usual way from environment files to an image on a node: `docker build` with the format's own installer, push to a
+ * registry on the loopback, pull on a node that has the base image and no layer of the environment.
  */
 export class DockerPeer {
   readonly #base: string
   readonly #folder: string
   readonly #host: string
   readonly #ca: string | undefined
+  /** The base with each recipe's installer, by the recipe's name. */
+  readonly #prepared = new Map<string, string>()
+  readonly #cleanup: AsyncDisposableStack
 
-  private constructor(base: string, folder: string, host: string, ca: string | undefined) {
+  private constructor(cleanup: AsyncDisposableStack, base: string, folder: string, host: string) {
+    this.#cleanup = cleanup
     this.#base = base
     this.#folder = folder
     this.#host = host
-    this.#ca = ca
+    this.#ca = process.env.MEADOW_CA_BUNDLE ?? process.env.NODE_EXTRA_CA_CERTS ?? process.env.SSL_CERT_FILE
   }
 
   /** @param folder an empty folder, for the build's context and the registry's files */
   static async start(cleanup: AsyncDisposableStack, folder: string, say: Say): Promise<DockerPeer> {
     await ensurePackages(['docker-registry'], { say })
     const base = await localBase('3.11', { say })
-    await mkdir(join(folder, 'context'), { recursive: true })
+    await mkdir(folder, { recursive: true })
     const port = await startRegistry(cleanup, folder)
-    const ca = process.env.MEADOW_CA_BUNDLE ?? process.env.NODE_EXTRA_CA_CERTS ?? process.env.SSL_CERT_FILE
-    const peer = new DockerPeer(base, folder, `127.0.0.1:${port}`, ca)
+    const peer = new DockerPeer(cleanup, base, folder, `127.0.0.1:${port}`)
     cleanup.defer(() => removeImages(`${peer.#host}/`))
-    // Its registry then has the base image, as ours does.
-    await peer.bake('')
     return peer
   }
 
-  /** Builds, pushes and pulls one environment. */
-  async bake(requirements: string): Promise<PeerSeconds> {
-    const context = join(this.#folder, 'context')
-    await writeFile(join(context, 'requirements.txt'), requirements)
-    await writeFile(join(context, 'Dockerfile'), this.#dockerfile())
-    if (this.#ca) await copyFile(this.#ca, join(context, 'ca.crt'))
+  /** Builds, pushes and pulls one environment, by the path of each of its files. */
+  async bake(recipe: Recipe, files: Record<string, string>): Promise<PeerSeconds> {
+    const from = await this.#prepare(recipe)
+    const context = await this.#context(files, [
+      `FROM ${from}`,
+      'WORKDIR /project',
+      `COPY ${Object.keys(files).join(' ')} ./`,
+      `RUN ${recipe.install}`,
+      'ENV PATH=/opt/env/bin:$PATH',
+    ])
     const image = `${this.#host}/environment:${Date.now()}`
     const build = await timed(['build', '--quiet', '--no-cache', '--force-rm', '--tag', image, context])
     const push = await timed(['push', '--quiet', image])
@@ -63,17 +69,42 @@ export class DockerPeer {
     return { build, push, pull, total: build + push + pull }
   }
 
-  #dockerfile(): string {
-    const authority = this.#ca ? ['COPY ca.crt /etc/ca.crt', 'ENV SSL_CERT_FILE=/etc/ca.crt PIP_CERT=/etc/ca.crt'] : []
-    return [
+  /** The lock that the recipe's own tool makes of a pyproject.toml. */
+  async lock(recipe: Recipe, pyproject: string, lockFile: string): Promise<string> {
+    const from = await this.#prepare(recipe)
+    const folder = await this.#context({ 'pyproject.toml': pyproject }, [])
+    const mount = ['--volume', `${folder}:/project`, '--workdir', '/project']
+    await timed(['run', '--rm', ...mount, from, '/bin/sh', '-ec', recipe.lock ?? 'false'])
+    return await readFile(join(folder, lockFile), 'utf8')
+  }
+
+  /** The base with the installer in it: on the node, and in the registry, as the base is in ours. */
+  async #prepare({ name, tool, env }: Recipe): Promise<string> {
+    const known = this.#prepared.get(name)
+    if (known !== undefined) return known
+    const image = `meadow-bench/${name}:${Date.now()}`
+    const certificate = this.#ca ? { 'ca.crt': await readFile(this.#ca, 'utf8') } : undefined
+    const authority = certificate && ['COPY ca.crt /etc/ca.crt', 'ENV SSL_CERT_FILE=/etc/ca.crt PIP_CERT=/etc/ca.crt']
+    const context = await this.#context(certificate ?? {}, [
       `FROM ${this.#base}`,
-      ...authority,
-      'RUN python3 -m venv /opt/env',
-      'COPY requirements.txt /tmp/',
-      'RUN /opt/env/bin/pip install --quiet --no-cache-dir -r /tmp/requirements.txt',
-      'ENV PATH=/opt/env/bin:$PATH',
-      '',
-    ].join('\n')
+      ...(authority ?? []),
+      ...Object.entries(env).map(([key, value]) => `ENV ${key}=${value}`),
+      ...tool.map((line) => `RUN ${line}`),
+    ])
+    await timed(['build', '--quiet', '--force-rm', '--tag', image, context])
+    this.#cleanup.defer(() => removeImages(image))
+    const pushed = `${this.#host}/prepared:${name}`
+    await timed(['tag', image, pushed])
+    await timed(['push', '--quiet', pushed])
+    this.#prepared.set(name, image)
+    return image
+  }
+
+  async #context(files: Record<string, string>, dockerfile: string[]): Promise<string> {
+    const folder = await mkdtemp(join(this.#folder, 'context-'))
+    const all = { ...files, ...(dockerfile.length > 0 && { Dockerfile: [...dockerfile, ''].join('\n') }) }
+    for (const [path, text] of Object.entries(all)) await writeFile(join(folder, path), text)
+    return folder
   }
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { sampleGit } from '../machine/git.ts'
 import type { Commit } from '../quickstart/sample.ts'
 
-/** A git repository with one file, requirements.txt, in a folder that stands for the git host. */
+/** A git repository with some environment files, in a folder that stands for the git host. */
 export class Repository {
   readonly name: string
   readonly folder: string
@@ -27,8 +27,10 @@ export class Repository {
     return this.#head
   }
 
-  async commit(requirements: string): Promise<Commit> {
-    await writeFile(join(this.folder, 'requirements.txt'), requirements)
+  /** @param files by path; text alone is requirements.txt */
+  async commit(files: string | Record<string, string>): Promise<Commit> {
+    const all = typeof files === 'string' ? { 'requirements.txt': files } : files
+    for (const [path, text] of Object.entries(all)) await writeFile(join(this.folder, path), text)
     await sampleGit(this.folder, 'add', '--all')
     await sampleGit(this.folder, 'commit', '--quiet', '--allow-empty', '--message', 'Change the requirements')
     const before = this.#head

@@ -1,0 +1,37 @@
+import { BUILDER_TOOLS } from '../service/builder/bootstrap.ts'
+
+/** How the usual way installs the environment of one format in a Dockerfile. */
+export interface Recipe {
+  name: string
+  /** Shell lines that put the format's own installer into the base image, beforehand: they are not measured. */
+  tool: string[]
+  /** What that needs to be set, and the install too. */
+  env: Record<string, string>
+  /** The shell line that installs the files of the working directory into `/opt/env`. */
+  install: string
+  /** The shell line that makes a lock of a pyproject.toml in the working directory, where the format has one. */
+  lock?: string
+}
+
+export const PIP: Recipe = {
+  name: 'pip',
+  tool: [],
+  env: {},
+  install: 'python3 -m venv /opt/env && /opt/env/bin/pip install --quiet --no-cache-dir -r requirements.txt',
+}
+
+/** As https://docs.astral.sh/uv/guides/integration/docker/ has it, with byte code, which ours and pip's have too. */
+export const UV: Recipe = {
+  name: 'uv',
+  tool: ['python3 -m venv /opt/tool', `/opt/tool/bin/pip install --quiet --no-cache-dir ${pinned('uv')}`],
+  env: { UV_PROJECT_ENVIRONMENT: '/opt/env', UV_COMPILE_BYTECODE: '1', UV_LINK_MODE: 'copy', UV_NO_CACHE: '1' },
+  install: '/opt/tool/bin/uv sync --quiet --frozen --no-install-project --no-python-downloads',
+  lock: '/opt/tool/bin/uv lock --quiet --no-python-downloads',
+}
+
+/** A tool in the version that our own builder has. */
+function pinned(name: string): string {
+  const found = new RegExp(`^${name}==\\S+`, 'm').exec(BUILDER_TOOLS.requirements)?.[0]
+  if (found === undefined) throw new Error(`The builder has no ${name}`)
+  return found
+}
