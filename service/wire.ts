@@ -193,7 +193,7 @@ async function startWork(
     ...builderOptions,
     ...{ blobs, folder: work },
     image: () => builderImage.reference(),
-    poetryImage: () => poetryImage.reference(),
+    poetryImage: (told) => poetryImage.reference(told),
   })
   opened.defer(() => builder.close())
 

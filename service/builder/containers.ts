@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import type { Blobs } from '../blobs/blobs.ts'
 import { lockSpec } from '../interpreter/formats.ts'
 import { buildWheel } from './build-wheel.ts'
-import type { Builder } from './builder.ts'
+import type { Builder, Report } from './builder.ts'
 import { compile } from './compile.ts'
 import { type BuilderContext, type BuilderLimits, DEFAULT_LIMITS } from './context.ts'
 import { probeBase } from './probe-base.ts'
@@ -16,7 +16,7 @@ export interface BuilderOptions extends Omit<BuilderContext, 'limits' | 'pull'> 
   /** Gives the reference of the builder image, made where it is missing. Called often. */
   image: () => Promise<string>
   /** Gives the reference of the image that reads projects of poetry, likewise. */
-  poetryImage: () => Promise<string>
+  poetryImage: (report: Report) => Promise<string>
   /** Brings an image to the engine; by default one that it lacks is pulled without a credential. */
   pull?: BuilderContext['pull']
   /** Where wheels lie until they are read. */

@@ -7,7 +7,7 @@ import {
   ResolverRefused,
 } from '../interpreter/resolution.ts'
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
-import type { ResolveOptions } from './builder.ts'
+import type { Report, ResolveOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
 import { Frames } from './frames.ts'
 import { pythonProgram } from './python-source.ts'
@@ -77,12 +77,12 @@ export interface PoolOptions {
  */
 export class ResolverPool {
   readonly #context: BuilderContext
-  readonly #image: () => Promise<string>
+  readonly #image: (report: Report) => Promise<string>
   readonly #options: PoolOptions
   #idle: Resolver[] = []
   #closed = false
 
-  constructor(context: BuilderContext, image: () => Promise<string>, options: PoolOptions) {
+  constructor(context: BuilderContext, image: (report: Report) => Promise<string>, options: PoolOptions) {
     this.#context = context
     this.#image = image
     this.#options = options
@@ -99,7 +99,7 @@ export class ResolverPool {
       })
       if (answer) return resolved(answer, report)
     }
-    return resolved(await this.#serve(await this.#open(domain, signal), request, signal), report)
+    return resolved(await this.#serve(await this.#open(options), request, signal), report)
   }
 
   /** Removes all that are kept. */
@@ -117,8 +117,8 @@ export class ResolverPool {
     return found
   }
 
-  async #open(domain: string | undefined, signal: AbortSignal): Promise<Resolver> {
-    const image = await this.#image()
+  async #open({ domain, signal, report }: ResolveOptions): Promise<Resolver> {
+    const image = await this.#image(report)
     signal.throwIfAborted()
     const step = await Step.open(
       this.#context,

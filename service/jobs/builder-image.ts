@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readJson } from '../blobs/read-json.ts'
 import { type BootstrapWheel, bootstrapLock, type ToolList } from '../builder/bootstrap.ts'
-import type { StepOptions } from '../builder/builder.ts'
+import type { Report, StepOptions } from '../builder/builder.ts'
 import { findLock, saveLock } from '../database/known.ts'
 import type { BaseImage } from '../image/base.ts'
 import { keyOf } from '../image/keys.ts'
@@ -40,9 +40,12 @@ export class BuilderImage {
     this.#parts = parts
   }
 
-  /** The image's reference on this node. A failure is not remembered. */
-  async reference(): Promise<string> {
-    this.#reference ??= this.#image().catch((error: unknown) => {
+  /**
+   * The image's reference on this node. A failure is not remembered.
+   * @param report told where the image has to be made first
+   */
+  async reference(report?: Report): Promise<string> {
+    this.#reference ??= this.#image(report).catch((error: unknown) => {
       this.#reference = undefined
       throw error
     })
@@ -57,9 +60,9 @@ export class BuilderImage {
     return { artifact: { ...pip, sha256: pip.sha256 }, file: join(this.#parts.folder, pip.filename) }
   }
 
-  async #image(): Promise<string> {
+  async #image(report?: Report): Promise<string> {
     const { images, journal, folder, tools } = this.#parts
-    const locked = await this.#locked()
+    const locked = await this.#locked(report)
     const files = locked.lock.artifacts.map(({ filename, sha256 = '', size = 0 }) => {
       return [filename, { file: join(folder, filename), sha256, size }] as const
     })
@@ -75,8 +78,8 @@ export class BuilderImage {
     return (await images.fromLock(order, locked, { journal, signal })).reference
   }
 
-  async #locked(): Promise<Locked> {
-    this.#wheels ??= this.#fetched().catch((error: unknown) => {
+  async #locked(report?: Report): Promise<Locked> {
+    this.#wheels ??= this.#fetched(report).catch((error: unknown) => {
       this.#wheels = undefined
       throw error
     })
@@ -84,7 +87,7 @@ export class BuilderImage {
   }
 
   /** The lock of its wheels, and the wheels in their folder. */
-  async #fetched(): Promise<Locked> {
+  async #fetched(told?: Report): Promise<Locked> {
     const { database, blobs, journal, folder, tools } = this.#parts
     const { signal } = new AbortController()
     const { base, probe } = await baseAndProbe(this.#parts, this.#parts.base, journal, signal)
@@ -95,6 +98,7 @@ export class BuilderImage {
       if (await allThere(folder, lock)) return { lock, base, probe }
     }
     journal.note(`fetching the packages of the ${tools.name} image: this happens once`)
+    told?.(`making the ${tools.name} image: this happens once`)
     const report = (line: string) => journal.note(line)
     const lock = bootstrapLock(await this.#parts.bootstrap(base, tools, folder, { signal, report }), tools)
     const { digest } = await blobs.put(Buffer.from(JSON.stringify(lock)))

@@ -7,7 +7,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends:
   {"files": {path: text}, "folder": where pyproject.toml and poetry.lock lie, "groups": [...], "extras": [...],
    "python": "3.11.2", "index": url or absent}
 -> {"text": pylock.toml, "notes": [...]}
--> {"failed": "poetry" | "python" | "option" | "path" | "hash" | "select", "message": ..., "package": name or null}
+-> {"failed": "poetry" | "stale" | "python" | "option" | "path" | "hash" | "select", "message": ..., "package": name or null}
 """
 
 import json
@@ -94,7 +94,7 @@ def shown(url):
 def read_project(folder, request):
     poetry = Reader().create_poetry(folder, disable_plugins=True, disable_cache=True)
     if not poetry.locker.is_fresh():
-        raise Failed("poetry", "pyproject.toml changed significantly since poetry.lock was last generated. "
+        raise Failed("stale", "pyproject.toml changed significantly since poetry.lock was last generated. "
                      "Run `poetry lock` to fix the lock file.")
     if not poetry.package.python_constraint.allows(Version.parse(request["python"])):
         raise Failed("python", f"Current Python version ({request['python']}) is not allowed by the project "
@@ -256,7 +256,8 @@ def serve():
                 reply = {"failed": error.step, "message": str(error), "package": error.package}
             except Exception as error:
                 # The files are anybody's, and poetry has no one class for what it finds wrong with them.
-                said = str(error) if isinstance(error, (RuntimeError, ValueError)) else f"{type(error).__name__}: {error}"
+                known = isinstance(error, (RuntimeError, ValueError))
+                said = str(error) if known else f"poetry can't read it ({type(error).__name__}: {error})"
                 reply = {"failed": "poetry", "message": said, "package": None}
             if "failed" in reply:
                 reply["message"] = reply["message"].replace(tree + "/", "")

@@ -7,7 +7,7 @@ import type { Lock } from '../lock.ts'
 import type { Probe } from '../probe.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import type { InterpreterSpec } from '../spec.ts'
-import type { CodeFiles, Format } from './format.ts'
+import type { CodeFiles, Format, Place } from './format.ts'
 import { lineOfName, lineOfPackage, poetryRequirements } from './poetry-project.ts'
 import { checkSources } from './poetry-sources.ts'
 import { readToml } from './read-toml.ts'
@@ -25,7 +25,8 @@ export const poetryFormat: Format = {
     }
     readToml(project, files[project] ?? '', 'Correct this line.')
     const lock = files[path] ?? ''
-    checkSources(path, lock, readToml(path, lock, RELOCK))
+    if (lock.trim() === '') throw new EnvironmentFileError(path, undefined, 'is empty', renewal(path))
+    checkSources(path, lock, readToml(path, lock, renewal(path)))
     return files
   },
 
@@ -58,8 +59,6 @@ export const poetryFormat: Format = {
   },
 }
 
-const RELOCK = 'Run "poetry lock" and commit poetry.lock.'
-
 function projectOf(lock: string): string {
   return posix.join(posix.dirname(lock), 'pyproject.toml')
 }
@@ -75,31 +74,50 @@ async function textOf(code: CodeFiles, path: string, hint: string): Promise<stri
 }
 
 /** In terms of the project: where it is said, and what to do about it. */
-function explain(error: ResolverRefused, spec: InterpreterSpec, { version, machine, libc }: Probe): ResolutionFailed {
+function explain(error: ResolverRefused, spec: InterpreterSpec, probe: Probe): ResolutionFailed {
   const { step, message } = error
-  const project = projectOf(spec.path)
-  const target = `Python ${version} on ${machine} with ${libc.name} ${libc.version}`
-  if (step === 'python') {
-    const hint = 'Ask for a python-version that the project allows, or let the project allow it and run "poetry lock".'
-    return new ResolutionFailed(project, lineOfName(projectText(spec), 'python', 'requires-python'), message, hint)
-  }
-  if (step === 'option') {
-    return new ResolutionFailed(project, undefined, message, 'Correct this input, or add to the project what it names.')
-  }
-  if (step === 'poetry') {
-    const ofProject = /configuration is invalid|pyproject\.toml file|section (?:not )?found/i.test(message)
-    const hint = ofProject ? 'Correct pyproject.toml: "poetry check" finds the same.' : RELOCK
-    return new ResolutionFailed(ofProject ? project : spec.path, undefined, message, hint)
-  }
-  const place = error.package === undefined ? undefined : poetryFormat.locate(spec, normalizeName(error.package))
+  const place = placeOf(error, spec)
   const about = error.package === undefined ? '' : `${error.package}: `
-  const hint =
-    step === 'path'
-      ? 'Move it into the repository, or depend on a release of it.'
-      : step === 'hash'
-        ? `The files on the index are others than those that were locked, or the lock is damaged. ${RELOCK}`
-        : step === 'select'
-          ? `Lock a version that has files for ${target}: "poetry update ${error.package ?? ''}".`
-          : RELOCK
-  return new ResolutionFailed(place?.file ?? spec.path, place?.line, about + message, hint)
+  const hint = step === 'poetry' && place.file !== spec.path ? CHECK : hintFor(error, spec.path, probe)
+  return new ResolutionFailed(place.file, place.line, about + message.trim(), hint)
+}
+
+function placeOf({ step, message, package: name }: ResolverRefused, spec: InterpreterSpec): Partial<Place> & { file: string } {
+  const file = projectOf(spec.path)
+  const text = projectText(spec)
+  if (name !== undefined) return poetryFormat.locate(spec, normalizeName(name)) ?? { file: spec.path }
+  if (step === 'python') return { file, ...lineIn(lineOfName(text, 'python', 'requires-python')) }
+  if (step === 'option' || /configuration is invalid|pyproject\.toml/i.test(message)) return { file }
+  const constraint = /version constraint: (.+)$/m.exec(message)?.[1]
+  const index = constraint === undefined ? -1 : text.indexOf(constraint)
+  return index < 0 ? { file: spec.path } : { file, line: text.slice(0, index).split('\n').length }
+}
+
+function lineIn(line: number | undefined): { line?: number } {
+  return line === undefined ? {} : { line }
+}
+
+const CHECK = 'Correct it: "poetry check" finds the same.'
+
+function hintFor({ step, package: name }: ResolverRefused, path: string, { version, machine, libc }: Probe): string {
+  switch (step) {
+    case 'python':
+      return 'Ask for a python-version that the project allows, or let the project allow it and make the lock anew.'
+    case 'option':
+      return 'Name one that the project has, or take the input out.'
+    case 'path':
+      return 'Move it into the repository, or depend on a release of it.'
+    case 'hash':
+      return `The index has other files than those that were locked, or the lock is damaged. ${renewal(path)}`
+    case 'select':
+      return `Lock a version that has files for Python ${version} on ${machine} with ${libc.name} ${libc.version}: "poetry update ${name ?? ''}".`
+    default:
+      return renewal(path)
+  }
+}
+
+/** How a lock is made anew. */
+function renewal(path: string): string {
+  const folder = posix.dirname(path)
+  return `Run "poetry lock${folder === '.' ? '' : ` --directory ${folder}`}" and commit ${path}.`
 }
