@@ -89,7 +89,8 @@ export class ResolverPool {
   }
 
   /** @throws {ResolverRefused} */
-  async ask(request: PoolRequest | PoetryPoolRequest, { signal, domain, report }: ResolveOptions): Promise<Resolved> {
+  async ask(request: PoolRequest | PoetryPoolRequest, options: ResolveOptions): Promise<Resolved> {
+    const { signal, domain, report } = options
     const kept = this.#take(domain)
     if (kept) {
       const answer = await this.#serve(kept, request, signal).catch(async () => {

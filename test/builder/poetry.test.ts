@@ -4,6 +4,7 @@ import type { BaseImage } from '../../service/image/base.ts'
 import { loadSpec } from '../../service/interpreter/formats.ts'
 import type { Lock } from '../../service/interpreter/lock.ts'
 import type { Probe } from '../../service/interpreter/probe.ts'
+import { ResolutionFailed } from '../../service/interpreter/resolution.ts'
 import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { type PoetryVersion, poetryLock } from '../support/poetry.ts'
@@ -89,4 +90,89 @@ describe('poetry.lock', () => {
       })
     })
   }
+
+  describe('what is wrong', () => {
+    const project = PROJECT.replace('package-mode = false\n', '')
+    let lock = ''
+    before(async () => {
+      lock = await poetryLock(parts.context, '2.5', { 'pyproject.toml': project })
+    })
+    const refusal = async (files: Record<string, string>, wish: Wish = {}): Promise<ResolutionFailed> => {
+      const asked = resolve({ 'pyproject.toml': PROJECT, 'poetry.lock': lock, ...files }, wish)
+      return await asked.then(
+        () => assert.fail('resolved'),
+        (error) => {
+          assert.ok(error instanceof ResolutionFailed, String(error?.stack))
+          return error
+        },
+      )
+    }
+
+    test('a lock older than its project', async () => {
+      const { file, message, hint } = await refusal({ 'pyproject.toml': PROJECT.replace('"3.6"', '"3.7"') })
+      assert.equal(file, 'poetry.lock')
+      assert.match(message, /pyproject\.toml changed significantly since poetry\.lock was last generated/)
+      assert.equal(hint, 'Run "poetry lock" and commit poetry.lock.')
+    })
+
+    test('a Python that the project does not allow', async () => {
+      const newer = { 'pyproject.toml': project.replace('^3.9', '^3.10') }
+      const files = { ...newer, 'poetry.lock': await poetryLock(parts.context, '2.5', newer) }
+      const spec = await loadSpec(codeFiles(files), { interpreter: 'poetry.lock' })
+      const older = await testBase('3.9')
+      const itsProbe = await parts.builder.probe(older, STEP)
+      await assert.rejects(parts.builder.resolve(older, spec, itsProbe, ask), (error) => {
+        assert.ok(error instanceof ResolutionFailed)
+        assert.deepEqual([error.file, error.line], ['pyproject.toml', 8])
+        assert.match(error.message, /Current Python version \(3\.9\.\d+\) is not allowed by the project \(\^3\.10\)/)
+        return true
+      })
+    })
+
+    test('a group or an extra that the project does not have', async () => {
+      const group = await refusal({}, { groups: ['tests'] })
+      assert.match(group.message, /^pyproject\.toml: groups: tests not found; the project has dev, docs, main$/)
+      const extra = await refusal({}, { extras: ['plots'] })
+      assert.match(extra.message, /^pyproject\.toml: extras: plots not found; the project has versions$/)
+    })
+
+    test('a hash that is not that of the index', async () => {
+      const { file, line, message, hint } = await refusal({
+        'poetry.lock': lock.replace('sha256:c05567', 'sha256:d05567'),
+      })
+      assert.equal(file, 'poetry.lock')
+      assert.ok((line ?? 0) > 1)
+      assert.match(message, /idna: idna-3\.6-py3-none-any\.whl has sha256 c05567\w+ on the index, and d05567/)
+      assert.match(hint, /"poetry lock"/)
+    })
+
+    test('a package that the index does not have', async () => {
+      const { message } = await refusal({ 'poetry.lock': lock.replace('"idna"', '"no-such-package-of-ours"') })
+      assert.match(message, /no-such-package-of-ours: it is not on the index/)
+    })
+
+    test('a version of the lock file that is to come, and a damaged one', async () => {
+      const newer = await refusal({ 'poetry.lock': lock.replace('lock-version = "2.1"', 'lock-version = "3.0"') })
+      assert.match(newer.message, /The lock file is not compatible with the current version of Poetry/)
+      const damaged = await refusal({ 'poetry.lock': lock.replace('groups = ["main"]', '') })
+      assert.match(damaged.message, /^poetry\.lock: poetry can't read it \(KeyError: 'groups'\)/)
+    })
+
+    test('a project that poetry finds fault with, by its own explanation in full', async () => {
+      const { file, message, hint } = await refusal({
+        'pyproject.toml': PROJECT.replace('version = "0.3.0"', 'versio = 3'),
+      })
+      assert.equal(file, 'pyproject.toml')
+      assert.match(message, /'versio' was unexpected/)
+      assert.match(hint, /"poetry check"/)
+    })
+
+    test('a path outside of the repository', async () => {
+      const path =
+        '[[package]]\nname = "tool"\nversion = "1"\noptional = false\npython-versions = "*"\ngroups = ["main"]\nfiles = []\n\n[package.source]\ntype = "directory"\nurl = "../tool"\n\n'
+      const { message, hint } = await refusal({ 'poetry.lock': path + lock })
+      assert.match(message, /tool: its path leads out of the repository: \.\.\/tool/)
+      assert.match(hint, /Move it into the repository/)
+    })
+  })
 })

@@ -82,12 +82,18 @@ function explain(error: ResolverRefused, spec: InterpreterSpec, probe: Probe): R
   return new ResolutionFailed(place.file, place.line, about + message.trim(), hint)
 }
 
-function placeOf({ step, message, package: name }: ResolverRefused, spec: InterpreterSpec): Partial<Place> & { file: string } {
+function placeOf(
+  { step, message, package: name }: ResolverRefused,
+  spec: InterpreterSpec,
+): Partial<Place> & { file: string } {
   const file = projectOf(spec.path)
   const text = projectText(spec)
+  if (name !== undefined && step === 'hash') {
+    return { file: spec.path, ...lineIn(lineOfPackage(spec.files[spec.path] ?? '', normalizeName(name))) }
+  }
   if (name !== undefined) return poetryFormat.locate(spec, normalizeName(name)) ?? { file: spec.path }
   if (step === 'python') return { file, ...lineIn(lineOfName(text, 'python', 'requires-python')) }
-  if (step === 'option' || /configuration is invalid|pyproject\.toml/i.test(message)) return { file }
+  if (step === 'option' || (step === 'poetry' && /configuration is invalid/.test(message))) return { file }
   const constraint = /version constraint: (.+)$/m.exec(message)?.[1]
   const index = constraint === undefined ? -1 : text.indexOf(constraint)
   return index < 0 ? { file: spec.path } : { file, line: text.slice(0, index).split('\n').length }
