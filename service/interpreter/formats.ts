@@ -65,7 +65,8 @@ function checkOptions(request: InterpreterRequest, { path, format }: Environment
 export async function lockSpec(spec: InterpreterSpec, probe: Probe, resolve: Resolve): Promise<Lock> {
   const { requiresPython, path, files } = spec
   if (requiresPython !== undefined && !allowsPython(requiresPython, probe.version)) {
-    const line = files[path]?.split('\n').findIndex((text) => /^requires-python\s*=/.test(text)) ?? -1
+    const line =
+      files[path]?.split('\n').findLastIndex((text) => /^(?:requires-python|python-versions)\s*=/.test(text)) ?? -1
     throw new ResolutionFailed(
       path,
       line < 0 ? undefined : line + 1,

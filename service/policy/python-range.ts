@@ -2,13 +2,15 @@
 const PATCHES = 40
 
 /**
- * Whether a PEP 440 specifier (`>=3.9,<4,!=3.10.*`) allows a release of Python. A clause that isn't understood allows
- * every release: whoever resolves will say what is wrong with it.
+ * Whether a PEP 440 specifier (`>=3.9,<4,!=3.10.*`), or what poetry has beside those (`^3.9 || ~3.8.2`), allows a
+ * release of Python. A clause that isn't understood allows every release: whoever resolves will say what is wrong with it.
+ * https://python-poetry.org/docs/dependency-specification/#version-constraints
  * @param version `3.11.2`
  */
 export function allowsPython(specifier: string, version: string): boolean {
   const release = numbers(version)
-  return specifier.split(',').every((clause) => allows(clause.trim(), release))
+  const alternatives = specifier.split(/\|\|?/).map((each) => each.trim().split(/\s*,\s*|(?<=[\d*])\s+/))
+  return alternatives.some((clauses) => clauses.every((clause) => allows(clause, release)))
 }
 
 /**
@@ -23,7 +25,7 @@ export function allowsMinor(specifier: string, minor: string): boolean {
 }
 
 function allows(clause: string, release: number[]): boolean {
-  const [, operator, text = '', wildcard] = /^(~=|===?|!=|<=?|>=?)\s*(\d+(?:\.\d+)*)(\.\*)?$/.exec(clause) ?? []
+  const [, operator, text = '', wildcard] = /^(~=|===?|!=|<=?|>=?|\^|~|)\s*(\d+(?:\.\d+)*)(\.\*)?$/.exec(clause) ?? []
   if (operator === undefined) return true
   const bound = numbers(text)
   const order = compare(release, bound)
@@ -39,6 +41,10 @@ function allows(clause: string, release: number[]): boolean {
       return order <= 0
     case '!=':
       return wildcard ? !begins : order !== 0
+    case '^':
+      return order >= 0 && release[0] === bound[0]
+    case '~':
+      return order >= 0 && compare(release.slice(0, Math.min(2, bound.length)), bound.slice(0, 2)) === 0
     case '~=':
       return order >= 0 && compare(release.slice(0, bound.length - 1), bound.slice(0, -1)) === 0
     default:

@@ -32,17 +32,10 @@ from poetry.repositories.legacy_repository import LegacyRepository
 from poetry.repositories.pypi_repository import PyPiRepository
 from poetry_plugin_export.walker import get_project_dependency_packages, get_project_dependency_packages2
 
+from failed import Failed
+
 # Pages of the index that are asked for at the same time.
 AT_ONCE = 16
-
-
-class Failed(Exception):
-    """A request that can't be met: which step refused, what it said, and of which package."""
-
-    def __init__(self, step, message, package=None):
-        super().__init__(message)
-        self.step = step
-        self.package = package
 
 
 class Reader(Factory):

@@ -30,6 +30,8 @@ export const poetryFormat: Format = {
     return files
   },
 
+  requiresPython: (files, path) => /^python-versions = "([^"]*)"$/m.exec(metadataOf(files[path] ?? ''))?.[1],
+
   async lock(spec, probe, resolve) {
     const { files, groups = [], extras = [] } = spec
     const folder = posix.dirname(spec.path).replace(/^\.$/, '')
@@ -61,6 +63,11 @@ export const poetryFormat: Format = {
 
 function projectOf(lock: string): string {
   return posix.join(posix.dirname(lock), 'pyproject.toml')
+}
+
+/** Packages have `python-versions` too; the project's own stands behind them all. */
+function metadataOf(lock: string): string {
+  return lock.slice(Math.max(lock.indexOf('\n[metadata]'), 0))
 }
 
 function projectText({ path, files }: InterpreterSpec): string {
