@@ -42,6 +42,7 @@ import { Bases } from './registry/bases.ts'
 import { RegistryClient } from './registry/client.ts'
 import { EmbeddedRegistry } from './registry/embedded.ts'
 import { SecretMask } from './secrets/mask.ts'
+import { createGitDependencies } from './source/git-dependencies.ts'
 import { createSource, type Source } from './source/source.ts'
 
 /** A running service. */
@@ -197,10 +198,14 @@ async function startWork(
   })
   opened.defer(() => builder.close())
 
+  const gitDependencies = createGitDependencies({
+    ...{ blobs, gitUrl: config.gitUrl, caBundle: config.caBundle },
+    folder: join(config.data, 'git-dependencies'),
+  })
   const isPublicIndex = config.publicIndexes.includes(index.replace(/\/$/, ''))
   const store = new ImageStore(database, blobs, registry)
   const images = new ImagePipeline({
-    ...{ database, blobs, builder, fetcher, transcoder, store, bring },
+    ...{ database, blobs, builder, fetcher, gitDependencies, transcoder, store, bring },
     removeImage: (reference) => engine.removeImage(reference),
     zstd: Number.parseInt(info.version, 10) >= ZSTD_SINCE,
     folder: work,

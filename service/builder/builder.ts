@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { BaseImage } from '../image/base.ts'
 import type { Fragment } from '../image/fragment.ts'
+import type { BuildSystem } from '../interpreter/build-system.ts'
 import type { Artifact, Lock } from '../interpreter/lock.ts'
 import type { Probe } from '../interpreter/probe.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
@@ -45,11 +46,21 @@ export interface Compiled {
   skipped: string[]
 }
 
-/** An sdist to be built. */
+/** What a wheel is built from. */
+export type BuildSource =
+  /** The verified bytes of an sdist on this machine. */
+  | { file: string }
+  /**
+   * A tar of source files; a directory's by their paths in the code tree. Read once.
+   * @property version what a backend is told that would ask git for its version
+   * @property system where the artifact is editable: who makes its wheel
+   */
+  | { tree: Readable; version?: string; system?: BuildSystem }
+
+/** Something to be built. */
 export interface BuildRequest {
   artifact: Artifact
-  /** Its verified bytes on this machine. */
-  file: string
+  source: BuildSource
 }
 
 /** Work in containers that hold no credential: the only place where code chosen by a user runs before a run. */
@@ -72,8 +83,9 @@ export interface Builder {
     options: StepOptions,
   ): AsyncIterable<Compiled>
   /**
-   * Builds a wheel in the base (PEP 517). The result is hostile input like any wheel.
-   * @throws {BuildFailed} with the end of the backend's log
+   * Builds a wheel in the base (PEP 517), or for an editable directory one that points into `/workspace` (PEP 660). The
+   * result is hostile input like any wheel.
+   * @throws {BuildFailed} with the end of the backend's log; for an editable directory whose code a run would not have
    */
   buildWheel(
     base: BaseImage,

@@ -29,8 +29,8 @@ export function resolverFor(
   return async (request) => {
     const target = { markers: probe.markers, tags: probe.tags, hashes: request.hashes ?? null }
     if ('lock' in request) {
-      const { lock, extras, groups } = request
-      return await pool.ask({ ...target, lock, extras, groups }, options)
+      const { lock, folder, extras, groups } = request
+      return await pool.ask({ ...target, lock, folder, extras, groups }, options)
     }
     if ('uvLock' in request) {
       const { files, uvLock } = request

@@ -41,7 +41,7 @@ export type PoolRequest = {
   uvLock?: string
   /** A project to be added to the lock, editable. */
   project?: { name: string; folder: string }
-} & ({ files: EnvironmentFiles; arguments: string[] } | { lock: string })
+} & ({ files: EnvironmentFiles; arguments: string[] } | { lock: string; folder?: string })
 
 interface Answer {
   text?: string

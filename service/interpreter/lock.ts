@@ -12,15 +12,27 @@ export interface Artifact {
   name: string
   version: string
   kind: ArtifactKind
-  /** Where its bytes are; `https:` always, but for a configured index. Absent for a path inside the code. */
+  /**
+   * Where its bytes are; `https:` always, but for a configured index. The repository of a git dependency. Absent for a
+   * path inside the code.
+   */
   url?: string
   /** The index that offered it: its URL, or `DEFAULT_INDEX`; absent where it was named by its own URL. */
   index?: string
-  /** Inside the code tree, relative; for local wheels, archives and directories. */
+  /** Inside the code tree, relative, the root is empty; for local wheels, archives and directories. */
   path?: string
-  /** The file's name: wheels say their tags in it. */
+  /** A directory that is installed as a pointer into the code, not as a copy of it. */
+  editable?: true
+  /** Of a git dependency: 40 hex digits. */
+  commit?: string
+  /** Where in the directory, archive or git repository the project lies; absent for its root. */
+  subdirectory?: string
+  /** The file's name: wheels say their tags in it. The package's name where it is no file. */
   filename: string
-  /** Hex. Absent where the lock has none: it is hashed at its first fetch. */
+  /**
+   * Hex. Absent where the lock has none: files are hashed at their first fetch, what lies in the code tree and git
+   * dependencies for each commit (`pinSources`).
+   */
   sha256?: string
   /** Bytes, where the lock says it. */
   size?: number

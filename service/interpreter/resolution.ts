@@ -53,6 +53,8 @@ export type ResolveRequest = {
   | {
       /** pylock.toml */
       lock: string
+      /** The folder of the code tree that it lies in, where its relative paths begin; empty for the root. */
+      folder: string
       extras: string[]
       groups: string[]
     }

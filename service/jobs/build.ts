@@ -64,7 +64,8 @@ async function make(parts: BuildParts, build: BuildRow, context: JobContext): Pr
   const spec = await specOf(parts.blobs, code, order, journal)
   const { repository } = order
   const branch = await branchOf(parts.database.state, repository, codeId(order.code))
-  const imageOrder: ImageOrder = { domain: code.domain, repository, branch, spec }
+  const project = { commit: order.code.commit, tree: code.tree }
+  const imageOrder: ImageOrder = { domain: code.domain, repository, branch, spec, code: project }
   const image = await parts.images.ensure(imageOrder, { journal, signal })
   journal.tell({ kind: 'cache', ...image.account })
   await finish(parts, build, order, code, image, context)

@@ -141,6 +141,7 @@ export class ImagePipeline {
           base,
           probe,
           domain: order.domain,
+          code: order.code,
           local: localWheels(order, locked),
           isPublic,
           operatorBase: isOperatorBase(base.name),

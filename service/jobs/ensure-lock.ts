@@ -14,6 +14,7 @@ import { chooseBase } from '../policy/bases.ts'
 import { type Domain, readable } from '../policy/domain.ts'
 import type { Journal } from './journal.ts'
 import { downloadOf } from './make-order.ts'
+import { type ProjectCode, pinSources } from './pin-sources.ts'
 
 /** The pip that environments without one are given. */
 export interface Seed {
@@ -33,7 +34,7 @@ export interface Locked {
 
 /** Gives the lock of a spec. */
 export type EnsureLock = (
-  order: { domain: Domain; spec: InterpreterSpec },
+  order: { domain: Domain; spec: InterpreterSpec; code?: ProjectCode },
   context: { journal: Journal; signal: AbortSignal },
 ) => Promise<Locked>
 
@@ -53,7 +54,7 @@ export interface LockParts {
 
 /** Base, probe and lock of a spec; each is asked for once and then known. */
 export function lockWith(parts: LockParts): EnsureLock {
-  return async ({ domain, spec }, { journal, signal }) => {
+  return async ({ domain, spec, code }, { journal, signal }) => {
     const name = chooseBase(parts.bases, spec)
     const { base, probe } = await journal.stage(
       'base',
@@ -63,7 +64,8 @@ export function lockWith(parts: LockParts): EnsureLock {
     const key = lockKey(spec, probe, base.platform, parts.index)
     const known = await findLock(parts.database.state, readable(domain), key)
     if (known !== undefined && (await parts.blobs.size(known.lock)) !== undefined) {
-      return { lock: await readJson<Lock>(parts.blobs, known.lock), base, probe }
+      const lock = await readJson<Lock>(parts.blobs, known.lock)
+      return { lock: await pinSources(lock, code), base, probe }
     }
     const lock = await journal.stage(
       'resolve',
@@ -76,19 +78,19 @@ export function lockWith(parts: LockParts): EnsureLock {
     )
     const { digest } = await parts.blobs.put(Buffer.from(JSON.stringify(lock)))
     await parts.database.write(({ db }) => saveLock(db, { domain, key, lock: digest, created: Date.now() }))
-    return { lock, base, probe }
+    return { lock: await pinSources(lock, code), base, probe }
   }
 }
 
 /**
- * A lock whose every artifact has a hash. One that has none (a direct URL without `#sha256=`) is fetched once; its
+ * A lock whose every downloaded artifact has a hash. One that has none (a direct URL without `#sha256=`) is fetched once; its
  * hash becomes part of the lock, so that what is installed later is the same.
  */
 async function withHashes(fetcher: Fetcher, lock: Lock, signal: AbortSignal): Promise<Lock> {
   let { text } = lock
   const artifacts: Artifact[] = []
   for (const artifact of lock.artifacts) {
-    if (artifact.sha256 !== undefined) {
+    if (artifact.sha256 !== undefined || artifact.url === undefined || artifact.kind === 'vcs') {
       artifacts.push(artifact)
       continue
     }

@@ -6,6 +6,7 @@ import type { InterpreterSpec } from '../interpreter/spec.ts'
 import type { Domain } from '../policy/domain.ts'
 import type { Locked } from './ensure-lock.ts'
 import type { MakeOrder } from './make-order.ts'
+import type { ProjectCode } from './pin-sources.ts'
 
 /** An image that somebody wants. */
 export interface ImageOrder {
@@ -15,6 +16,8 @@ export interface ImageOrder {
   /** Where the commit was pushed to: a delta builds on this branch's newest image, else on the repository's. */
   branch: string | undefined
   spec: InterpreterSpec
+  /** The code of the commit: what the lock's paths lie in. Absent where it can have none. */
+  code?: ProjectCode
   /** Wheels that are on this machine already, by their names. */
   local?: MakeOrder['local']
 }

@@ -1,21 +1,12 @@
 import { Readable } from 'node:stream'
-import type { Fetched } from '../fetch/fetcher.ts'
-import type { Fragment, PlannedArtifact, StoredFragment } from '../image/fragment.ts'
+import type { PlannedArtifact, StoredFragment } from '../image/fragment.ts'
 import { heaviestFirst, isHeavy } from '../image/plan-fresh.ts'
 import type { Artifact } from '../interpreter/lock.ts'
 import { GLOBAL } from '../policy/domain.ts'
 import { Compiler } from './compile-fragments.ts'
 import { findFragment, storeFragment } from './fragment-store.ts'
-import {
-  downloadOf,
-  identityOf,
-  isGlobal,
-  type Made,
-  type MakeOrder,
-  type MakeParts,
-  minorVersion,
-} from './make-order.ts'
-import { workFile } from './work-file.ts'
+import { identityOf, isGlobal, type Made, type MakeOrder, type MakeParts, minorVersion } from './make-order.ts'
+import { wheelOf } from './wheel-of.ts'
 
 /** Heavy artifacts whose bytes may be under way at once: few, so that the first of them are soon there as a whole. */
 const HEAVY_AT_ONCE = 3
@@ -80,28 +71,18 @@ async function filesOf(parts: MakeParts, order: MakeOrder, artifact: Artifact, m
       return known
     }
     made.fresh.add(artifact.name)
-    await using fetched = await bytesOf(parts, order, artifact)
-    made.bytesTransferred += fetched.size
-    return await storeFragment(parts, home, key, await transcode(parts, order, artifact, fetched))
+    await using wheel = await wheelOf(parts, order, artifact)
+    made.bytesTransferred += wheel.transferred
+    const { file, filename } = wheel
+    const { blobs, transcoder } = parts
+    const { signal } = order
+    const { fragment } = await transcoder.transcode({
+      file,
+      filename,
+      python: minorVersion(order.probe),
+      blobs,
+      signal,
+    })
+    return await storeFragment(parts, home, key, fragment)
   })
-}
-
-async function bytesOf(parts: MakeParts, { local, signal }: MakeOrder, artifact: Artifact): Promise<Fetched> {
-  const here = local?.get(artifact.filename)
-  if (here?.sha256 === artifact.sha256 && here !== undefined) return { ...here, [Symbol.asyncDispose]: async () => {} }
-  return await parts.fetcher.fetch(downloadOf(artifact), { signal })
-}
-
-async function transcode(parts: MakeParts, order: MakeOrder, artifact: Artifact, fetched: Fetched): Promise<Fragment> {
-  const python = minorVersion(order.probe)
-  const { blobs, builder, transcoder } = parts
-  const { signal } = order
-  if (artifact.filename.endsWith('.whl')) {
-    return (await transcoder.transcode({ file: fetched.file, filename: artifact.filename, python, blobs, signal }))
-      .fragment
-  }
-  order.report(`building a wheel of ${artifact.filename}`)
-  const wheel = await builder.buildWheel(order.base, order.probe, { artifact, file: fetched.file }, order)
-  await using local = await workFile(parts.folder, wheel.bytes)
-  return (await transcoder.transcode({ file: local.file, filename: wheel.filename, python, blobs, signal })).fragment
 }

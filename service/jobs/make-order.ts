@@ -6,11 +6,14 @@ import type { Fetcher } from '../fetch/fetcher.ts'
 import type { BaseImage } from '../image/base.ts'
 import type { PlannedArtifact } from '../image/fragment.ts'
 import { builtKey, filesKey } from '../image/fragment-keys.ts'
+import { keyOf } from '../image/keys.ts'
 import type { Transcoder } from '../image/transcode-pool.ts'
 import type { Artifact } from '../interpreter/lock.ts'
 import type { Probe } from '../interpreter/probe.ts'
 import type { Domain } from '../policy/domain.ts'
+import type { GitDependencies } from '../source/git-dependencies.ts'
 import type { KeyedQueue } from './keyed-queue.ts'
+import { type ProjectCode, projectFolder } from './pin-sources.ts'
 
 /** What making fragments needs. */
 export interface MakeParts {
@@ -18,6 +21,8 @@ export interface MakeParts {
   blobs: Blobs
   builder: Builder
   fetcher: Fetcher
+  /** Repositories that packages are built from. */
+  gitDependencies: GitDependencies
   transcoder: Transcoder
   /** Where wheels are put while they are in use. */
   folder: string
@@ -31,6 +36,8 @@ export interface MakeOrder {
   base: BaseImage
   probe: Probe
   domain: Domain
+  /** What artifacts with a path lie in. */
+  code: ProjectCode | undefined
   /** Wheels that are on this machine already, by their names: the service's own, from its committed list. */
   local: ReadonlyMap<string, { file: string; size: number; sha256: string }> | undefined
   /** Whether files of this artifact may serve everybody: it came without credentials from a public index. */
@@ -67,7 +74,15 @@ export function identityOf(artifact: Artifact, { base, probe }: MakeOrder): stri
   const python = minorVersion(probe)
   return artifact.filename.endsWith('.whl')
     ? filesKey(artifact.sha256, python)
-    : builtKey(artifact.sha256, python, base.digest)
+    : builtKey(sourceOf(artifact, artifact.sha256), python, base.digest)
+}
+
+/** What is built: the bytes of an sdist alone, or besides them where the project lies and which version it is given. */
+function sourceOf(artifact: Artifact, sha256: string): string {
+  const { kind, name, version, subdirectory = '' } = artifact
+  if (kind === 'vcs') return keyOf(sha256, name, version)
+  if (kind === 'directory') return keyOf(sha256, name, projectFolder(artifact))
+  return subdirectory === '' ? sha256 : keyOf(sha256, subdirectory)
 }
 
 /** `3.11` of `3.11.2` */
@@ -77,6 +92,6 @@ export function minorVersion(probe: Probe): string {
 
 /** What the fetcher is asked for. */
 export function downloadOf({ name, url, sha256, size }: Artifact): Download {
-  if (url === undefined) throw new Error(`${name}: it has no URL, and files of the repository are not supported`)
+  if (url === undefined) throw new Error(`${name}: it has no URL`)
   return { name, url, ...(sha256 !== undefined && { sha256 }), ...(size !== undefined && { size }) }
 }

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { access, mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SimpleGit } from 'simple-git'
 import { GitFailed, git } from '../../common/git-process.ts'
+import { holdsCommit, makeBare } from './bare-repository.ts'
 import { gitEnvironment, remoteConfig, remoteGit, strangersEnvironment } from './git.ts'
 import { guardsFor } from './public-host.ts'
 import { refCandidates } from './ref-name.ts'
@@ -94,7 +95,7 @@ export class Checkouts {
     if (!COMMIT.test(commit)) throw new RangeError(`${commit} is not 40 lower-case hex digits`)
     return await this.#turns.take(repository.id, async () => {
       const folder = await this.#bare(repository.id, 'commits.git')
-      if (await holds(folder, commit)) return folder
+      if (await holdsCommit(folder, commit)) return folder
       // Only this process works here, one fetch at a time: a lock that is there was left by one that was killed.
       await rm(join(folder, 'shallow.lock'), { force: true })
       const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1']
@@ -114,7 +115,7 @@ export class Checkouts {
     const id = `url_${createHash('sha256').update(url.href).digest('hex').slice(0, 32)}`
     return await this.#turns.take(id, async () => {
       const folder = await this.#bare(id, 'commits.git')
-      if (await holds(folder, commit)) return folder
+      if (await holdsCommit(folder, commit)) return folder
       await rm(join(folder, 'shallow.lock'), { force: true })
       await this.#limited({ url: url.href, signal, commit }, async (signal) => {
         const guards = url.host === gitUrl.host ? [] : await guardsFor(url, signal)
@@ -188,13 +189,7 @@ export class Checkouts {
   async #bare(id: string, name: string): Promise<string> {
     if (!/^[\w-]+$/.test(id)) throw new RangeError(`${id} is not the id of a repository`)
     const folder = join(this.#options.folder, id, name)
-    const made = await access(join(folder, 'HEAD')).then(
-      () => true,
-      () => false,
-    )
-    if (made) return folder
-    await mkdir(folder, { recursive: true })
-    await git(['init', '--quiet', '--bare', '--template=', '.'], { cwd: folder, env: gitEnvironment() })
+    await makeBare(folder)
     return folder
   }
 
@@ -226,16 +221,5 @@ export class Checkouts {
       }
       throw remoteError(error instanceof Error ? error.message : String(error), { url, commit })
     }
-  }
-}
-
-/** Whether a commit with all of its tree is there: a fetch leaves all or nothing. */
-async function holds(folder: string, commit: string): Promise<boolean> {
-  try {
-    await git(['cat-file', '-e', `${commit}^{commit}`], { cwd: folder, env: gitEnvironment() })
-    return true
-  } catch (error) {
-    if (error instanceof GitFailed) return false
-    throw error
   }
 }

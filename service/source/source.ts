@@ -7,7 +7,7 @@ import { wasPushed } from '../database/deliveries.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
 import { type Domain, pullRequestDomain } from '../policy/domain.ts'
 import { type StoredBundle, storeCommit, storeUpload } from './bundle.ts'
-import { BundleTree, type TreeReader } from './bundle-tree.ts'
+import { BundleTree, type CodeTree } from './bundle-tree.ts'
 import { type CheckoutOptions, Checkouts, type RepositoryRef } from './checkout.ts'
 import { Mirrors } from './mirror.ts'
 import { type Claim, CodeNotProven, narrower, provenDomain, unprovenDomain } from './proof.ts'
@@ -40,7 +40,7 @@ export interface Code {
   /** The narrower of the code's own domain and the caller's. */
   domain: Domain
   bundle: BlobInfo
-  tree: TreeReader
+  tree: CodeTree
   /** Bundles of further roots, of mirrored code. */
   roots?: Digest[]
 }

@@ -76,7 +76,7 @@ async function build(
   const { filename: wheel, bytes: stream } = await builder.buildWheel(
     where,
     probe,
-    { artifact, file },
+    { artifact, source: { file } },
     { ...STEP, report },
   )
   return { wheel, bytes: await buffer(stream) }

@@ -241,6 +241,38 @@ describe('pylock.toml', () => {
     assert.equal(taken.digest, made.digest)
   })
 
+  test('directories, git repositories and files of the code', async () => {
+    const lock = `lock-version = "1.0"
+created-by = "test"
+[[packages]]
+name = "here"
+directory = { path = ".", editable = true }
+[[packages]]
+name = "lib"
+vcs = { type = "git", url = "https://example.org/lib.git", commit-id = "${'b'.repeat(40)}", subdirectory = "py" }
+[[packages]]
+name = "six"
+version = "1.16.0"
+wheels = [{ path = "../wheels/six-1.16.0-py3-none-any.whl", hashes = { md5 = "00" } }]
+[[packages]]
+name = "sub"
+version = "2"
+directory = { path = "../libs/sub" }
+`
+    const spec = { format: 'pylock.toml' as const, path: 'app/pylock.toml', files: { 'app/pylock.toml': lock } }
+    const { artifacts } = await parts.builder.resolve(base, spec, probe, ask)
+    const six = 'six-1.16.0-py3-none-any.whl'
+    assert.deepEqual(artifacts, [
+      { name: 'here', version: '0', kind: 'directory', filename: 'here', path: 'app', editable: true },
+      {
+        ...{ name: 'lib', version: '0', kind: 'vcs', filename: 'lib', subdirectory: 'py' },
+        ...{ url: 'https://example.org/lib.git', commit: 'b'.repeat(40) },
+      },
+      { name: 'six', version: '1.16.0', kind: 'wheel', path: `wheels/${six}`, filename: six },
+      { name: 'sub', version: '2', kind: 'directory', filename: 'sub', path: 'libs/sub' },
+    ])
+  })
+
   const HEAD = 'lock-version = "1.0"\ncreated-by = "test"\n'
   const SHA = 'a'.repeat(64)
   const six = (what: string) => `${HEAD}\n[[packages]]\nname = "six"\nversion = "1.16.0"\n${what}\n`
@@ -265,17 +297,23 @@ describe('pylock.toml', () => {
     ],
     ['another Python', `${HEAD}requires-python = ">=3.12"\npackages = []\n`, undefined, /3\.12/],
     [
-      'version control',
-      six('vcs = { type = "git", url = "https://example.org/six.git", commit-id = "00" }'),
+      'another version control than git',
+      six('vcs = { type = "hg", url = "https://example.org/six", commit-id = "00" }'),
       5,
-      /locked to https:\/\/example.org\/six.git/,
+      /locked to hg at https:\/\/example.org\/six/,
     ],
-    ['a folder', six('directory = { path = "six" }'), 5, /locked to six/],
     [
-      'a path',
-      six(`wheels = [{ path = "six-1.16.0-py3-none-any.whl", hashes = { sha256 = "${SHA}" } }]`),
+      'a branch for a commit',
+      six('vcs = { type = "git", url = "https://example.org/six.git", commit-id = "main" }'),
       5,
-      /locked to the path/,
+      /commit 'main' is not one of 40 hex digits/,
+    ],
+    ['a folder outside', six('directory = { path = "../six" }'), 5, /\.\.\/six, which leads outside the repository/],
+    [
+      'an absolute path',
+      six(`wheels = [{ path = "/six-1.16.0-py3-none-any.whl", hashes = { sha256 = "${SHA}" } }]`),
+      5,
+      /no path inside the repository/,
     ],
     [
       'a wheel that is none',

@@ -5,6 +5,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends:
   "markers": {...}, "tags": [...]                               of the environment
   "hashes": {name: [sha256, ...]} or null                       what the user's own hashes allow
   "index": url                                                  where files came from whose origin the lock leaves out
+  "folder": path                                                where the lock lies in the code tree; its paths begin there
   "extras": [...], "groups": [...]                              to be chosen from a lock that has them
   "uvLock": path                                                of a uv.lock among the files that must not be stale
   "project": {"name", "folder"}                                 to be added to the lock, editable
@@ -14,6 +15,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends:
 
 import json
 import os
+import posixpath
 import re
 import subprocess
 import sys
@@ -93,18 +95,54 @@ def replace(package, **changes):
     return Package(**{**{field: getattr(package, field) for field in fields}, **changes})
 
 
-def artifact(package, chosen, tags, index):
+def inside(written, package, request):
+    """A path of the lock as it is known in the code tree: relative, the root is empty."""
+    path = unquote(urlsplit(written).path) if written.startswith("file:") else written
+    root = request.get("root")
+    if root and (path + "/").startswith(root + "/"):
+        path = posixpath.relpath(path, root)
+    elif path.startswith("/") or "\\" in path or re.match(r"[A-Za-z]:", path):
+        raise Failed("path", f"it is locked to {written}, which is no path inside the repository", package.name)
+    else:
+        path = posixpath.normpath(posixpath.join(request.get("folder") or "", path))
+    if path == ".." or path.startswith("../"):
+        raise Failed("path", f"it is locked to {written}, which leads outside the repository", package.name)
+    return "" if path == "." else path
+
+
+def subdirectory(chosen, package):
+    """Where in a tree the project lies, as a field of the answer."""
+    path = posixpath.normpath(getattr(chosen, "subdirectory", None) or ".")
+    if path.startswith(("/", "..")) or "\\" in path:
+        raise Failed("path", f"its subdirectory {path} leads outside of it", package.name)
+    return {} if path == "." else {"subdirectory": path}
+
+
+def source_tree(kind, package, chosen, request):
+    """A row for what is built from a tree of files: a directory or a git repository."""
+    row = {"name": package.name, "version": str(package.version or "0"), "kind": kind, "filename": package.name,
+           **subdirectory(chosen, package)}
+    if kind == "directory":
+        return {**row, "path": inside(chosen.path, package, request), **({"editable": True} if chosen.editable else {})}
+    if chosen.type != "git" or not chosen.url:
+        raise Failed("kind", f"it is locked to {chosen.type} at {chosen.url or chosen.path}; only git by URL is supported", package.name)
+    if not re.fullmatch(r"[0-9a-f]{40}", chosen.commit_id):
+        raise Failed("kind", f"its commit {chosen.commit_id!r} is not one of 40 hex digits", package.name)
+    return {**row, "url": chosen.url.removeprefix("git+"), "commit": chosen.commit_id}
+
+
+def artifact(package, chosen, tags, request):
     """One row of the answer."""
     kind = type(chosen).__name__.removeprefix("Package").lower()
     if kind in ("vcs", "directory"):
-        where = getattr(chosen, "url", None) or getattr(chosen, "path", None)
-        raise Failed("kind", f"it is locked to {where}; only wheels, sdists and archives are supported yet", package.name)
-    if not chosen.url:
-        raise Failed("kind", f"it is locked to the path {chosen.path}; only URLs are supported yet", package.name)
-    if "sha256" not in chosen.hashes:
+        return source_tree(kind, package, chosen, request)
+    url = chosen.url if chosen.url and not chosen.url.startswith("file:") else None
+    sha256 = {"sha256": chosen.hashes["sha256"].lower()} if "sha256" in chosen.hashes else {}
+    if url and not sha256:
         raise Failed("hash", f"it has no sha256 hash, only {', '.join(chosen.hashes) or 'none'}", package.name)
-    filename = getattr(chosen, "name", None) or unquote(urlsplit(chosen.url).path.rsplit("/", 1)[-1])
-    if kind == "archive":  # What was named by its URL: a wheel or an sdist, as its name says.
+    where = {"url": url} if url else {"path": inside(chosen.path or chosen.url, package, request)}
+    filename = getattr(chosen, "name", None) or unquote(urlsplit(url).path if url else where["path"]).rsplit("/", 1)[-1]
+    if kind == "archive":  # What was named by its URL or path: a wheel or an sdist, as its name says.
         kind = "wheel" if filename.endswith(".whl") else "sdist"
     if not re.fullmatch(r"[\w.+!-]+", filename):
         raise Failed("select", f"{filename!r} is no name of a wheel or sdist", package.name)
@@ -119,9 +157,10 @@ def artifact(package, chosen, tags, index):
         if wheel_tags.isdisjoint(tags):
             raise Failed("select", f"{filename} is not for this Python and platform", package.name)
         version = version or str(wheel_version)
-    row = {"name": package.name, "version": version or "0", "kind": kind, "url": chosen.url, "filename": filename,
-           "sha256": chosen.hashes["sha256"].lower()}
-    if index and not isinstance(chosen, PackageArchive):
+    row = {"name": package.name, "version": version or "0", "kind": kind, **where, "filename": filename,
+           **sha256, **subdirectory(chosen, package)}
+    index = origin(package, chosen, request)
+    if index and url and not isinstance(chosen, PackageArchive):
         row["index"] = index
     return {**row, "size": chosen.size} if chosen.size is not None else row
 
@@ -139,7 +178,7 @@ def choose(lock, request):
     except PylockSelectError as error:
         check_platforms(lock, {**request["markers"], **options}, known)
         raise Failed("select", str(error)) from error
-    rows = (artifact(package, one, known, origin(package, one, request)) for package, one in chosen)
+    rows = (artifact(package, one, known, request) for package, one in chosen)
     return sorted(rows, key=lambda row: row["name"])
 
 

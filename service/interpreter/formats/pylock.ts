@@ -24,7 +24,8 @@ export const pylockFormat: Format = {
   async lock(spec, probe, resolve) {
     const lock = spec.files[spec.path] ?? ''
     try {
-      const { text, artifacts } = await resolve({ lock, ...chosen(spec) })
+      const folder = spec.path.split('/').slice(0, -1).join('/')
+      const { text, artifacts } = await resolve({ lock, folder, ...chosen(spec) })
       return {
         digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
         text,
@@ -64,6 +65,7 @@ function hintFor({ step, message }: ResolverRefused, { version, machine, libc }:
   if (step === 'option') return 'Name one that the file lists at its top, or take the input out.'
   if (step === 'kind') return 'Lock a release from an index.'
   if (step === 'platform') return 'Exclude it where it is asked for, by that marker, and make the lock anew.'
+  if (step === 'path') return 'Name only what lies in the repository, by paths relative to this file.'
   if (/python/i.test(message)) return `Lock for ${target}, or ask for the python-version that the lock is for.`
   return `Make a lock that holds files for ${target}.`
 }

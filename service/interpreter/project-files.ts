@@ -1,0 +1,47 @@
+import { posix } from 'node:path'
+import type { CodeFiles } from './formats/format.ts'
+
+/** What build backends read of a project before they look at its code. */
+const DESCRIPTIONS = ['pyproject.toml', 'setup.cfg', 'setup.py']
+
+/**
+ * The files that say what a project is, as far as an editable install of it goes: its descriptions, and every file that
+ * they name (a readme, the file with the version, requirements that `setup.py` reads, scripts). Not its code, so that an
+ * install of it outlives changes of the code.
+ * @param folder of the project, inside the code tree; the root is empty
+ * @returns paths inside the code tree, sorted; none where the folder holds no project
+ */
+export async function projectFiles(code: CodeFiles, folder: string): Promise<string[]> {
+  const there = new Set(await code.paths())
+  const at = (name: string) => posix.join(folder, name)
+  const found = new Set<string>()
+  for (const name of DESCRIPTIONS) {
+    if (!there.has(at(name))) continue
+    found.add(at(name))
+    const text = Buffer.from((await code.read(at(name))) ?? []).toString()
+    for (const named of namedFiles(text)) {
+      const path = at(named)
+      if (there.has(path)) found.add(path)
+    }
+  }
+  return [...found].sort()
+}
+
+/** Whatever could be the name of a file, or of a module whose attribute is the version. */
+function* namedFiles(text: string): Generator<string> {
+  for (const [, double, single] of text.matchAll(/"([^"\n]{1,255})"|'([^'\n]{1,255})'/g)) {
+    yield* candidates(double ?? single ?? '')
+  }
+  // setup.cfg writes without quotes: `long_description = file: README.md, CHANGES.md`.
+  for (const [, values = ''] of text.matchAll(/\b(?:file|attr):\s*(.+)/g)) {
+    for (const value of values.split(',')) yield* candidates(value.trim())
+  }
+}
+
+function* candidates(value: string): Generator<string> {
+  if (value.startsWith('/') || value.split('/').includes('..')) return
+  yield value
+  const module = /^[A-Za-z_][\w.]*\.\w+$/.exec(value) ? value.split('.').slice(0, -1).join('/') : undefined
+  if (module === undefined) return
+  for (const source of ['', 'src/']) yield* [`${source}${module}.py`, `${source}${module}/__init__.py`]
+}

@@ -1,0 +1,173 @@
+import { createHash } from 'node:crypto'
+import { lookup } from 'node:dns/promises'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { BUNDLE_LIMITS, type BundleLimits } from '../../common/bundle-format.ts'
+import { GitFailed, git } from '../../common/git-process.ts'
+import type { Blobs } from '../blobs/blobs.ts'
+import { addressIsPrivate, hostIsPrivate } from '../policy/addresses.ts'
+import { holdsCommit, makeBare } from './bare-repository.ts'
+import { storeCommit } from './bundle.ts'
+import { BundleTree, type CodeTree } from './bundle-tree.ts'
+import { gitEnvironment } from './git.ts'
+import { remoteError } from './remote.ts'
+import { Turns } from './turns.ts'
+
+/** A git repository that packages are built from, at any host, without credentials. */
+export interface GitDependencies {
+  /**
+   * The commit that a branch, a tag or the default branch is at now; 40 hex digits stand for themselves.
+   * @param ref as written after `@`; absent for the default branch
+   * @throws {GitDependencyFailed}
+   */
+  resolve(url: string, ref: string | undefined, signal: AbortSignal): Promise<string>
+  /**
+   * Fetches exactly one commit.
+   * @throws {GitDependencyFailed}
+   * @throws {BundleRefused} for trees that are refused
+   */
+  tree(url: string, commit: string, signal: AbortSignal): Promise<CodeTree>
+}
+
+/** A git dependency that can't be had. */
+export class GitDependencyFailed extends Error {
+  override name = 'GitDependencyFailed'
+  readonly hint: string
+  readonly retryable: boolean
+  constructor(message: string, hint: string, retryable = false) {
+    super(message)
+    this.hint = hint
+    this.retryable = retryable
+  }
+}
+
+export interface GitDependenciesOptions {
+  blobs: Blobs
+  /** Folder for one bare repository an URL. */
+  folder: string
+  /** The configured host of repositories: what lies below it may be private, or files. */
+  gitUrl: URL
+  caBundle?: string | undefined
+  limits?: BundleLimits
+  /** Milliseconds for one command. */
+  timeout?: number
+}
+
+const COMMIT = /^[0-9a-f]{40}$/
+const FIVE_MINUTES = 300_000
+
+export function createGitDependencies(options: GitDependenciesOptions): GitDependencies {
+  return new Remotes(options)
+}
+
+class Remotes implements GitDependencies {
+  readonly #options: GitDependenciesOptions
+  readonly #turns = new Turns()
+
+  constructor(options: GitDependenciesOptions) {
+    this.#options = options
+  }
+
+  async resolve(url: string, ref: string | undefined, signal: AbortSignal): Promise<string> {
+    if (ref !== undefined && COMMIT.test(ref)) return ref
+    if (ref !== undefined && (!/^[\w][\w./+-]*$/.test(ref) || ref.includes('..'))) {
+      throw new GitDependencyFailed(`${url}@${ref}: this is no name of a branch or tag`, 'Correct what follows @.')
+    }
+    const names = ref === undefined ? ['HEAD'] : [`refs/tags/${ref}^{}`, `refs/tags/${ref}`, `refs/heads/${ref}`, ref]
+    const listing = await this.#run(url, ['ls-remote', '--quiet', '--', url, ...names], this.#options.folder, signal)
+    const found = new Map(
+      listing.split('\n').map((line) => {
+        const [id = '', name = ''] = line.split('\t')
+        return [name, id]
+      }),
+    )
+    const commit = names.map((name) => found.get(name)).find((id) => id !== undefined && COMMIT.test(id))
+    if (commit !== undefined) return commit
+    throw new GitDependencyFailed(
+      `${url} has no branch or tag ${ref ?? 'HEAD'}`,
+      'Correct what follows @; a commit is written with all of its 40 digits.',
+    )
+  }
+
+  async tree(url: string, commit: string, signal: AbortSignal): Promise<CodeTree> {
+    if (!COMMIT.test(commit)) throw new RangeError(`${commit} is not 40 lower-case hex digits`)
+    const { blobs, limits = BUNDLE_LIMITS } = this.#options
+    const folder = join(this.#options.folder, createHash('sha256').update(url).digest('hex'))
+    return await this.#turns.take(folder, async () => {
+      await makeBare(folder)
+      if (!(await holdsCommit(folder, commit))) {
+        await rm(join(folder, 'shallow.lock'), { force: true })
+        const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', '--', url, commit]
+        await this.#run(url, args, folder, signal, commit)
+      }
+      return new BundleTree(blobs, (await storeCommit(blobs, folder, commit, { signal, limits })).digest)
+    })
+  }
+
+  /** git with a remote: without credentials of anybody, no redirects, only to the address that was checked. */
+  async #run(url: string, args: string[], cwd: string, signal: AbortSignal, commit?: string): Promise<string> {
+    const { caBundle, timeout = FIVE_MINUTES } = this.#options
+    const { protocol, resolved } = await this.#checked(url)
+    const { HOME: _, ...environment } = gitEnvironment()
+    const env = { ...environment, GIT_ALLOW_PROTOCOL: protocol.replace(':', ''), GIT_CONFIG_GLOBAL: '/dev/null' }
+    const config = ['credential.helper=', 'core.askPass=', 'http.followRedirects=false', 'http.lowSpeedLimit=100']
+    config.push('http.lowSpeedTime=60', 'protocol.version=2', 'gc.auto=0', ...resolved)
+    if (caBundle) config.push(`http.sslCAInfo=${caBundle}`)
+    await mkdir(cwd, { recursive: true })
+    try {
+      const all = [...config.flatMap((each) => ['-c', each]), ...args]
+      return (await git(all, { cwd, env, signal, timeout })).toString()
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof GitFailed)) throw error
+      throw explained(url, commit, error)
+    }
+  }
+
+  /**
+   * @returns the only protocol that may be used, and settings that hold git to the addresses that were looked at
+   * @throws {GitDependencyFailed} for a URL that is not fetched
+   */
+  async #checked(text: string): Promise<{ protocol: string; resolved: string[] }> {
+    const refuse = (why: string, hint: string) => new GitDependencyFailed(`${withoutUser(text)} ${why}`, hint)
+    if (!URL.canParse(text)) throw refuse('is no URL', 'Write it like git+https://host/owner/name@tag.')
+    const url = new URL(text)
+    if (url.username || url.password) {
+      throw refuse('holds a user name or password', 'Take it out; credentials come in a later version.')
+    }
+    const { href, protocol } = this.#options.gitUrl
+    if (url.href.startsWith(href.endsWith('/') ? href : `${href}/`)) return { protocol, resolved: [] }
+    if (url.protocol !== 'https:')
+      throw refuse('is not an https: URL', 'Write it like git+https://host/owner/name@tag.')
+    const hint = 'Name a repository that everybody can reach, or one of the configured host (MEADOW_GIT_URL).'
+    if (hostIsPrivate(url.hostname)) throw refuse('leads to a private address', hint)
+    const found = await lookup(url.hostname, { all: true }).catch((error: Error) => {
+      throw new GitDependencyFailed(`${text}: ${error.message}`, 'Correct the name of the host.', true)
+    })
+    const allowed = found.map(({ address }) => address).filter((address) => !addressIsPrivate(address))
+    if (allowed.length === 0) throw refuse('leads to a private address', hint)
+    const addresses = allowed.map((address) => (address.includes(':') ? `[${address}]` : address)).join(',')
+    return { protocol: 'https:', resolved: [`http.curloptResolve=${url.hostname}:${url.port || 443}:${addresses}`] }
+  }
+}
+
+function explained(url: string, commit: string | undefined, failed: GitFailed): GitDependencyFailed {
+  const { code, message, hint, retryable } = remoteError(failed.stderr || failed.message, { url, commit })
+  if (code === 'needs-credentials') {
+    return new GitDependencyFailed(
+      `${url} does not exist, or is private and asks for credentials`,
+      'Check its name; credentials come in a later version: until then ask for a release, or commit a wheel of it.',
+    )
+  }
+  if (/redirect/i.test(failed.stderr)) {
+    return new GitDependencyFailed(`${url} is somewhere else now: its host redirects`, 'Write its present URL.')
+  }
+  const fix = code === 'repository-not-found' ? 'Check its name.' : code === 'commit-not-found' ? COMMIT_GONE : hint
+  return new GitDependencyFailed(message, fix, retryable)
+}
+
+const COMMIT_GONE = 'It may have been rewritten: name another commit, or lock anew.'
+
+function withoutUser(text: string): string {
+  return text.replace(/\/\/[^/@\s]*@/, '//')
+}
