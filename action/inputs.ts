@@ -6,6 +6,7 @@ import {
   environmentLines,
   InputFault,
   json,
+  lines,
   milliseconds,
   number,
   pythonVersion,
@@ -27,6 +28,7 @@ export const INPUTS = {
   submodules: boolean,
   lfs: boolean,
   'path-to-source': treePath,
+  'extra-paths': lines,
   command: text,
   args: json,
   function: text,
@@ -52,6 +54,8 @@ export interface Inputs {
   ref: string | undefined
   repository: string
   interpreter: string
+  /** Of mirror_local. */
+  extraPaths: string[]
   request: Omit<RunRequest, 'commit'>
 }
 
@@ -67,7 +71,9 @@ export class InputsInvalid extends Error {
 }
 
 const WAYS = ['command', 'args', 'function'] as const
-/** Checks the rest; the commit is found later. */
+/** What means nothing with the other deployment. */
+const OWN = { git_repo: ['ref', 'submodules', 'lfs'], mirror_local: ['extra-paths'] } as const
+/** Checks the rest; the code is found later. */
 const ANY_COMMIT = '0'.repeat(40)
 
 /**
@@ -87,7 +93,8 @@ export function readInputs(): Inputs {
     if (getInput(name) === '') problems.push(`${name}: is needed`)
   }
   checkWays(read, problems)
-  const { 'service-url': serviceUrl, token, ref, ...request } = read
+  checkDeployment(problems)
+  const { 'service-url': serviceUrl, token, ref, 'extra-paths': extraPaths = [], ...request } = read
   const checked = RunRequest.safeParse({ ...request, commit: ANY_COMMIT })
   for (const issue of checked.error?.issues ?? []) {
     const name = String(issue.path[0])
@@ -101,6 +108,7 @@ export function readInputs(): Inputs {
     ref,
     repository: complete.repository,
     interpreter: complete.interpreter,
+    extraPaths,
     request: complete,
   }
 }
@@ -123,6 +131,17 @@ function checkWays(read: Read, problems: string[]): void {
   if (given.length > 1) problems.push(`${given.slice(1).join(', ')}: cannot be given together with ${given[0]}`)
   if (read['function-args'] !== undefined && getInput('function') === '') {
     problems.push('function-args: has a meaning only with function')
+  }
+}
+
+function checkDeployment(problems: string[]): void {
+  const mirrored = getInput('deployment') === 'mirror_local'
+  for (const name of OWN[mirrored ? 'git_repo' : 'mirror_local']) {
+    if (getInput(name) !== '')
+      problems.push(`${name}: has a meaning only with ${mirrored ? 'git_repo' : 'mirror_local'}`)
+  }
+  if (!mirrored && /^local(-conda:|-python:|$)/.test(getInput('interpreter'))) {
+    problems.push('interpreter: an interpreter of this machine goes only with "deployment: mirror_local"')
   }
 }
 

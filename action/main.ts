@@ -1,10 +1,8 @@
 import { error as annotate, saveState, setOutput, summary, warning } from '@actions/core'
-import { Checkout } from '../client/deployment/checkout.ts'
-import { prepareGitRepo } from '../client/deployment/git-repo.ts'
 import { follow } from '../client/follow.ts'
 import { Http } from '../client/http.ts'
 import { Service } from '../client/service.ts'
-import { findCommit } from './commit.ts'
+import { deploy } from './deploy.ts'
 import { type WorkflowRun, workflowRun } from './event.ts'
 import { type Inputs, readInputs } from './inputs.ts'
 import { LogOutput } from './log-output.ts'
@@ -43,20 +41,7 @@ async function signIn({ serviceUrl, token, repository }: Inputs, job: WorkflowRu
 }
 
 async function submit(inputs: Inputs, job: WorkflowRun, service: Service): Promise<string> {
-  const checkout = new Checkout(job.workspace)
-  const ask = async (ref: string) => (await service.commitOf(inputs.repository, ref)).commit
-  const found = await findCommit(inputs, job, { checkout, ask })
-  await log.line(`Runs ${inputs.repository} at ${found.commit} on ${inputs.serviceUrl.origin}`)
-  const code = await prepareGitRepo(
-    service,
-    { repository: inputs.repository, interpreter: inputs.interpreter, ...found },
-    {
-      checkout,
-      temporary: process.env.RUNNER_TEMP || undefined,
-      signal: cancelled.signal,
-      say: (line) => void log.line(line),
-    },
-  )
+  const code = await deploy(inputs, job, service, { signal: cancelled.signal, say: (line) => void log.line(line) })
   cancelled.signal.throwIfAborted()
   // Not cut off by a cancel: a run whose id is not known here could not be ended.
   const { id } = await service.submit({ ...inputs.request, ...code })

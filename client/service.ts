@@ -48,6 +48,12 @@ export class Service {
     await this.http.call(`/v1/blobs/${digest}`, Uploaded, options)
   }
 
+  /** Uploads many small blobs at once (common/blob-batch.ts). */
+  async uploadBatch(batch: Blob, signal?: AbortSignal): Promise<void> {
+    const options = { method: 'POST', body: batch, idempotent: true, timeout: UPLOAD_TIMEOUT, signal } as const
+    await this.http.call('/v1/blobs', z.object({}), options)
+  }
+
   /** Begins a run. Not repeated where it may have arrived: it would run twice. */
   async submit(request: z.input<typeof RunRequest>): Promise<RunCreated> {
     return await this.http.call('/v1/runs', RunCreated, { method: 'POST', body: request })

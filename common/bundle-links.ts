@@ -24,6 +24,12 @@ export function checkLinks(links: ReadonlyMap<string, string>): void {
   }
 }
 
+/** The links of a tree that `checkLinks` would refuse. */
+export function outsideLinks(links: ReadonlyMap<string, string>): string[] {
+  const budget = { steps: MAX_STEPS }
+  return [...links.keys()].filter((path) => links.get(path) === '' || leadsOutside(path, links, budget))
+}
+
 const FIX = 'Take the link out of the commit, or let it point to a path inside the repository.'
 
 function leadsOutside(path: string, links: ReadonlyMap<string, string>, budget: { steps: number }): boolean {

@@ -20,8 +20,16 @@ const CUT_BITS = 17
 export function endsGroup(path: string, size: number, bytes: number): boolean {
   if (bytes >= LARGE_FILE) return true
   // By the path, so that the same files make the same pieces whatever is changed in them.
-  const chance = createHash('sha256').update(path).digest().readUInt32BE(0) / 2 ** 32
-  return chance < size / GROUP
+  return mixed(path) / 2 ** 32 < size / GROUP
+}
+
+/** FNV-1a with the last step of MurmurHash3: 32 bits that are as good as random. */
+function mixed(text: string): number {
+  let hash = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
 }
 
 /** One random number for each value of a byte; it may never change, or nothing that was sent would be found again. */

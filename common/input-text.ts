@@ -47,6 +47,14 @@ export function json(text: string): unknown {
   }
 }
 
+/** One thing a line, as it is; empty lines are skipped. */
+export function lines(text: string): string[] {
+  return text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter(Boolean)
+}
+
 /** `NAME=value` lines; empty ones are skipped. */
 export function environmentLines(text: string): Record<string, string> {
   const variables: Record<string, string> = {}

@@ -1,0 +1,83 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as z from 'zod/mini'
+import { normalizeName } from '../../common/package-name.ts'
+import { MirrorRefused } from './mirror-refused.ts'
+
+/** A package that conda installed, as it notes it in `conda-meta`. */
+const CondaPackage = z.object({
+  name: z.string(),
+  version: z.string(),
+  build: z.string(),
+  url: z.string(),
+  subdir: z.optional(z.string()),
+  sha256: z.optional(z.string()),
+  md5: z.optional(z.string()),
+})
+type CondaPackage = z.infer<typeof CondaPackage>
+
+/** A conda environment as files that say it exactly. */
+export interface CondaEnvironment {
+  /** `linux-64`, `osx-arm64` and so on. */
+  platform: string
+  /** As `conda list --explicit` gives it: enough where pip installed nothing. */
+  explicit: string
+  /** As `conda env export` gives it. */
+  exported: (pip: readonly string[]) => string
+  /** Whether conda installed it. */
+  holds: (name: string, version: string) => boolean
+}
+
+/**
+ * Reads a conda environment, without conda. Credentials in the addresses of channels are left out.
+ * @throws {MirrorRefused} where its notes can't be read
+ */
+export async function condaEnvironment(prefix: string): Promise<CondaEnvironment> {
+  const folder = join(prefix, 'conda-meta')
+  const packages: CondaPackage[] = []
+  for (const name of (await readdir(folder)).filter((name) => name.endsWith('.json')).sort()) {
+    const parsed = CondaPackage.safeParse(JSON.parse(await readFile(join(folder, name), 'utf8')))
+    if (!parsed.success) {
+      const hint = 'Give an environment file with the input "interpreter".'
+      throw new MirrorRefused(`interpreter: ${join(folder, name)} is not what conda writes`, hint)
+    }
+    packages.push({ ...parsed.data, url: withoutCredentials(parsed.data.url) })
+  }
+  const platform = packages.map(subdirOf).find((subdir) => subdir !== 'noarch') ?? 'noarch'
+  const own = new Set(packages.map(({ name, version }) => `${normalizeName(name)} ${version}`))
+  return {
+    platform,
+    explicit: explicitOf(platform, packages),
+    exported: (pip) => exportOf(packages, pip),
+    holds: (name, version) => own.has(`${name} ${version}`),
+  }
+}
+
+function subdirOf({ url, subdir }: CondaPackage): string {
+  return subdir ?? url.split('/').at(-2) ?? 'noarch'
+}
+
+function explicitOf(platform: string, packages: readonly CondaPackage[]): string {
+  const lines = packages.map(({ url, sha256, md5 }) => `${url}${sha256 || md5 ? `#${sha256 ?? md5}` : ''}`)
+  return [`# platform: ${platform}`, '@EXPLICIT', ...lines, ''].join('\n')
+}
+
+function exportOf(packages: readonly CondaPackage[], pip: readonly string[]): string {
+  const channels = new Set(packages.map(({ url }) => url.split('/').slice(0, -2).join('/')))
+  const item = (text: string) => `- ${JSON.stringify(text)}`
+  return [
+    'channels:',
+    ...[...channels].map((channel) => `  ${item(channel)}`),
+    'dependencies:',
+    ...packages.map(({ name, version, build }) => `  ${item(`${name}=${version}=${build}`)}`),
+    ...(pip.length > 0 ? ['  - pip:', ...pip.map((line) => `    ${item(line)}`)] : []),
+    '',
+  ].join('\n')
+}
+
+/** An address without user and password, and without a token in its path as anaconda.org and others have it. */
+export function withoutCredentials(url: string): string {
+  return url
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1')
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/[^/]+)\/t\/[^/]+/i, '$1')
+}

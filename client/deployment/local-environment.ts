@@ -1,0 +1,125 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { detect, type EnvironmentFile, formatOf, NotDetected } from '../../common/detect.ts'
+import { normalizeName } from '../../common/package-name.ts'
+import { digestOf } from '../../common/piece-index.ts'
+import { requirementsClosure } from '../../common/requirements-closure.ts'
+import { condaEnvironment } from './conda-environment.ts'
+import type { LooseFile } from './environment-files.ts'
+import { freeze } from './freeze.ts'
+import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
+import { MirrorRefused } from './mirror-refused.ts'
+
+/** The environment that goes with mirrored code. */
+export interface LocalEnvironment {
+  /** What the service is asked for: the path of an environment file, or what was named as it is. */
+  interpreter: string
+  /** Environment files that were made for this. */
+  files: LooseFile[]
+  /** `3.11`, where the environment is that of a Python here. */
+  pythonVersion?: string
+  /** Files of the project that it is made of. */
+  wanted: string[]
+  /** Packages whose own files are mirrored. */
+  local: LocalPackage[]
+  /** What was chosen, and why: half a sentence. */
+  why: string
+}
+
+/** Locks of projects; conda's environments are asked before them. */
+const PROJECT_LOCKS = ['poetry.lock', 'uv.lock']
+const LINUX_FILE = 'environment-linux.yml'
+
+/** Whether an interpreter is one of this machine: it has to be asked what it has. */
+export function isLocal(named: string): boolean {
+  return named === 'auto' || named === 'local' || named.startsWith('local-')
+}
+
+/**
+ * Chooses what the environment is made of. For `auto` and `local` the first of: the active conda environment; the lock of
+ * a poetry or uv project; the active virtual environment; with `auto` an environment file; what any other Python has.
+ * @param python absent where none was found
+ * @throws {MirrorRefused} or {NotDetected} where there is nothing that another machine could be given
+ */
+export async function localEnvironment(
+  named: string,
+  project: string,
+  python: LocalInterpreter | undefined,
+): Promise<LocalEnvironment> {
+  if (!isLocal(named)) return await ofFile(named, project, 'named by interpreter')
+  if (python && existsSync(join(python.prefix, 'conda-meta'))) return await ofConda(named, project, python)
+  if (named.startsWith('local-') && python) return ofFreeze(python, `what ${python.executable} has`)
+  const lock = PROJECT_LOCKS.find((name) => existsSync(join(project, name)))
+  if (lock !== undefined) {
+    const found = await ofFile(lock, project, `found in ${project}`)
+    return python?.virtual ? { ...found, pythonVersion: python.version } : found
+  }
+  if (python?.virtual) return ofFreeze(python, `what the active virtual environment ${python.prefix} has`)
+  const file = named === 'auto' ? detected(project) : undefined
+  if (file !== undefined) return await ofFile(file.path, project, `found in ${project}; no environment is active`)
+  if (python !== undefined) return ofFreeze(python, `what ${python.executable} has; no environment is active`)
+  throw new MirrorRefused(
+    `interpreter: no Python was found here, and no environment file in ${project}`,
+    'Activate an environment, or name one: an environment file, "local-conda:NAME" or "local-python:PATH".',
+  )
+}
+
+function detected(project: string): EnvironmentFile | undefined {
+  try {
+    return detect(readdirSync(project))
+  } catch (error) {
+    if (error instanceof NotDetected && error.code === 'no-environment-file') return undefined
+    throw error
+  }
+}
+
+/** A file of the project, or something that is no file at all. */
+async function ofFile(path: string, project: string, why: string): Promise<LocalEnvironment> {
+  const none = { interpreter: path, files: [], local: [], why: `${path}, ${why}` }
+  if (path.includes('://')) return { ...none, wanted: [] }
+  if (!existsSync(join(project, path))) {
+    throw new MirrorRefused(
+      `interpreter: there is no ${path} in ${project}`,
+      'Correct "interpreter": paths are relative to the project.',
+    )
+  }
+  if (formatOf(path).format !== 'requirements.txt') return { ...none, wanted: [path] }
+  const read = async (file: string) => {
+    const at = join(project, file)
+    return existsSync(at) ? await readFile(at) : undefined
+  }
+  return { ...none, wanted: Object.keys(await requirementsClosure(read, path)) }
+}
+
+async function ofConda(named: string, project: string, python: LocalInterpreter): Promise<LocalEnvironment> {
+  const { platform, explicit, exported, holds } = await condaEnvironment(python.prefix)
+  if (!platform.startsWith('linux-') && platform !== 'noarch') {
+    if (named === 'auto' && existsSync(join(project, LINUX_FILE))) {
+      return await ofFile(LINUX_FILE, project, `as the active conda environment is of ${platform}`)
+    }
+    throw new MirrorRefused(
+      `interpreter: the conda environment ${python.prefix} is of ${platform}: its packages can't be on Linux`,
+      `Write an environment file for Linux, commit it as ${LINUX_FILE}, and name it with "interpreter: ${LINUX_FILE}".`,
+    )
+  }
+  const ofPip = (each: LocalPackage) => each.installer !== 'conda' && !holds(normalizeName(each.name), each.version)
+  const { requirements, local } = freeze(python, ofPip)
+  const file =
+    requirements.length === 0
+      ? made('.meadow/conda-explicit.txt', explicit)
+      : made('.meadow/environment.yml', exported(requirements))
+  const why = `what the conda environment ${python.prefix} has`
+  return { interpreter: file.path, files: [file], wanted: [], local, why }
+}
+
+function ofFreeze(python: LocalInterpreter, why: string): LocalEnvironment {
+  const { requirements, local } = freeze(python, () => true)
+  const file = made('.meadow/local-requirements.txt', requirements.map((line) => `${line}\n`).join(''))
+  return { interpreter: file.path, files: [file], pythonVersion: python.version, wanted: [], local, why }
+}
+
+function made(path: string, text: string): LooseFile {
+  const content = Buffer.from(text)
+  return { path, content, digest: digestOf(content) }
+}

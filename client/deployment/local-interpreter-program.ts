@@ -1,0 +1,107 @@
+/**
+ * What a local Python says of itself, as a Python program (standard library, 3.8 and later): its `sys.path`, and what is
+ * installed. It is text, as a bundle has no files beside it. It prints one line behind a marker: whatever the
+ * interpreter's own customisations print comes before it.
+ */
+export const MARKER = 'meadow-local-interpreter:'
+
+export const PROGRAM = String.raw`
+import ast, json, os, re, site, sys, sysconfig
+from importlib import metadata
+
+def real(path):
+    return os.path.realpath(path or os.getcwd())
+
+def own_folders():
+    found = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    found += getattr(site, "getsitepackages", list)()
+    if hasattr(site, "getusersitepackages"):
+        found.append(site.getusersitepackages())
+    found.append(os.path.dirname(os.__file__))
+    return {real(folder) for folder in found if folder}
+
+OWN = own_folders()
+
+def is_own(path):
+    if os.path.basename(path) in ("site-packages", "dist-packages") or re.match(r"python3\d*\.zip$", os.path.basename(path)):
+        return True
+    return any(path == folder or path.startswith(folder + os.sep) for folder in OWN)
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+def mapping_of(dist, site_folder):
+    """Packages that an import hook finds, as setuptools makes it for some editable installs: name -> path."""
+    for file in dist.files or []:
+        if re.match(r"__editable___.*_finder\.py$", str(file)):
+            with open(os.path.join(site_folder, str(file)), encoding="utf-8") as source:
+                tree = ast.parse(source.read())
+            for node in tree.body:
+                targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+                if any(getattr(target, "id", None) == "MAPPING" for target in targets):
+                    return ast.literal_eval(node.value)
+    return {}
+
+def files_of(dist, editable):
+    """What an install left in its site-packages; of an editable one what says that it is there."""
+    for file in dist.files or []:
+        path = str(file).replace(os.sep, "/")
+        if path.startswith("..") or os.path.isabs(path) or path.endswith((".pyc", ".pth")):
+            continue
+        if editable and ".dist-info/" not in path:
+            continue
+        yield path
+
+def package(dist, site_folder):
+    about = {"name": dist.metadata["Name"], "version": dist.version, "site": site_folder}
+    about["installer"] = (dist.read_text("INSTALLER") or "").strip()
+    direct = dist.read_text("direct_url.json")
+    if not direct:
+        return about
+    direct = json.loads(direct)
+    about["url"] = direct["url"]
+    about["subdirectory"] = direct.get("subdirectory")
+    vcs = direct.get("vcs_info")
+    if vcs:
+        about["vcs"], about["commit"] = vcs["vcs"], vcs["commit_id"]
+    archive = direct.get("archive_info") or {}
+    hashes = archive.get("hashes") or {}
+    about["sha256"] = hashes.get("sha256") or dict([archive.get("hash", "=").split("=", 1)]).get("sha256")
+    about["editable"] = bool((direct.get("dir_info") or {}).get("editable"))
+    if direct["url"].startswith("file:"):
+        about["files"] = list(files_of(dist, about["editable"]))
+        about["mapping"] = mapping_of(dist, site_folder) if about["editable"] else {}
+    return about
+
+def packages(folders):
+    found, wanted = {}, {}
+    for folder in folders:
+        for dist in metadata.distributions(path=[folder]):
+            name = dist.metadata["Name"]
+            if not name or normal(name) in found:
+                continue
+            found[normal(name)] = package(dist, folder)
+            for requirement in dist.requires or []:
+                match = re.match(r"\s*([A-Za-z0-9._-]+)[^;]*(?:;(.*))?$", requirement)
+                marker = (match.group(2) or "").strip() if match else ""
+                if match and "extra" not in marker:
+                    wanted.setdefault(normal(match.group(1)), []).append(marker)
+    for name, markers in wanted.items():
+        # Wanted on some platforms only, by all that want it.
+        if name in found and all(re.search(r"sys_platform|platform_system|os_name", marker) for marker in markers):
+            found[name]["markers"] = sorted(set(markers))
+    return [found[name] for name in sorted(found)]
+
+sys_path = [real(path) for path in sys.path if not path or os.path.exists(path)]
+own = [path for path in sys_path if is_own(path)]
+print()
+print("${MARKER}" + json.dumps({
+    "executable": sys.executable,
+    "version": "%d.%d" % sys.version_info[:2],
+    "platform": sys.platform,
+    "prefix": sys.prefix,
+    "virtual": sys.prefix != getattr(sys, "base_prefix", sys.prefix),
+    "sysPath": [path for path in dict.fromkeys(sys_path) if not is_own(path)],
+    "packages": packages([path for path in dict.fromkeys(own) if os.path.isdir(path)]),
+}))
+`

@@ -1,0 +1,174 @@
+import { existsSync, globSync, realpathSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import type { Mirror } from '../../common/contract.ts'
+import { FORMATS } from '../../common/detect.ts'
+import { leftOut } from './ignored.ts'
+import type { LocalFolder } from './local-files.ts'
+import type { LocalPackage } from './local-interpreter.ts'
+import { MirrorRefused } from './mirror-refused.ts'
+
+/** What is mirrored, and where it was on `sys.path`. */
+export interface LocalRoots {
+  /** The project first: what is put at `/workspace`. */
+  roots: Required<LocalFolder>[]
+  sysPath: Mirror['sys-path']
+}
+
+/** What the roots are made of. */
+export interface RootsAsked {
+  /** A real path. */
+  project: string
+  /** Real paths, without the interpreter's own. */
+  sysPath: readonly string[]
+  /** Files of the project that must not be ignored. */
+  wanted: readonly string[]
+  /** Installed from this machine's disk. */
+  local: readonly LocalPackage[]
+  /** Folders, which are put on `sys.path` too, files, and patterns of files; relative to the project. */
+  extraPaths: readonly string[]
+}
+
+/**
+ * The project that a working directory is in: the nearest folder with an environment file, up to the top of its git
+ * checkout or the home folder; else the folder itself.
+ */
+export function projectOf(folder: string): string {
+  const names = [...FORMATS.map(({ detected }) => detected), 'pyproject.toml']
+  const home = homedir()
+  for (let at = folder; at !== home && at !== dirname(at); at = dirname(at)) {
+    if (names.some((name) => existsSync(join(at, name)))) return at
+    if (existsSync(join(at, '.git'))) break
+  }
+  return folder
+}
+
+/**
+ * Which folders are mirrored. What lies in another needs no root of its own.
+ * @param say is told of what can't be found on the other side
+ * @throws {MirrorRefused} for extra paths that are not there, and for folders that nobody means to mirror
+ */
+export function localRoots(asked: RootsAsked, say: (line: string) => void): LocalRoots {
+  const roots = new Roots(asked.project)
+  roots.first.wanted.push(...asked.wanted)
+  for (const path of asked.sysPath) roots.onSysPath(path)
+  for (const each of asked.local) {
+    for (const path of editablePaths(each, say)) roots.onSysPath(path)
+  }
+  for (const extra of asked.extraPaths) roots.extra(extra)
+  for (const { site, files = [], name } of asked.local) {
+    if (files.length > 0) roots.installed(realpathSync(site), files)
+    else say(`${name} was installed without a list of its files: what says that it is installed is not mirrored.`)
+  }
+  return { roots: roots.all, sysPath: roots.sysPath }
+}
+
+type Root = { folder: string; wanted: string[]; needed: string[]; onlyWanted: boolean }
+
+class Roots {
+  readonly all: Root[] = []
+  readonly sysPath: { root: number; path?: string }[] = []
+
+  constructor(project: string) {
+    this.#add(project)
+  }
+
+  get first(): Root {
+    return this.all[0] as Root
+  }
+
+  onSysPath(path: string): void {
+    if (!statSync(path).isDirectory()) {
+      this.#file(path, true)
+      return
+    }
+    const { root, inner } = this.#holding(path) ?? { root: this.#add(path), inner: '' }
+    if (inner !== '') this.all[root]?.needed.push(inner)
+    this.#place(root, inner)
+  }
+
+  /** What an install left in its site-packages. */
+  installed(site: string, files: readonly string[]): void {
+    this.all[this.#partly(site)]?.wanted.push(...files)
+    this.#place(this.#partly(site), '')
+  }
+
+  extra(written: string): void {
+    if (/[*?[{]/.test(written)) {
+      this.#pattern(written)
+      return
+    }
+    const path = resolve(this.first.folder, written)
+    if (!existsSync(path)) {
+      throw new MirrorRefused(`extra-paths: there is no ${path}`, 'Paths are relative to the project. Correct it.')
+    }
+    const real = realpathSync(path)
+    if (!statSync(real).isDirectory()) {
+      this.#file(real, false)
+      return
+    }
+    const { root, inner } = this.#holding(real) ?? { root: this.#add(real), inner: '' }
+    this.all[root]?.wanted.push(inner)
+    this.#place(root, inner)
+  }
+
+  #pattern(pattern: string): void {
+    const matches = globSync(pattern, { cwd: this.first.folder })
+      .filter((match) => !match.split(/[\\/]/).some(leftOut))
+      .map((match) => resolve(this.first.folder, match))
+      .filter((path) => statSync(path).isFile())
+    if (matches.length === 0) {
+      const hint = `Patterns are relative to ${this.first.folder}; ** stands for folders of any depth.`
+      throw new MirrorRefused(`extra-paths: no file is like ${pattern}`, hint)
+    }
+    for (const path of matches) this.#file(path, false)
+  }
+
+  #file(path: string, onSysPath: boolean): void {
+    const holding = this.#holding(path) ?? { root: this.#partly(dirname(path)), inner: basename(path) }
+    this.all[holding.root]?.wanted.push(holding.inner)
+    if (onSysPath) this.#place(holding.root, holding.inner)
+  }
+
+  #place(root: number, path: string): void {
+    if (this.sysPath.some((each) => each.root === root && (each.path ?? '') === path)) return
+    this.sysPath.push(path === '' ? { root } : { root, path })
+  }
+
+  #holding(path: string): { root: number; inner: string } | undefined {
+    for (const [root, { folder, onlyWanted }] of this.all.entries()) {
+      const inner = relative(folder, path)
+      if (onlyWanted || isAbsolute(inner) || inner === '..' || inner.startsWith(`..${sep}`)) continue
+      return { root, inner: inner.replaceAll(sep, '/') }
+    }
+    return undefined
+  }
+
+  #partly(folder: string): number {
+    const found = this.all.findIndex((each) => each.folder === folder && each.onlyWanted)
+    return found >= 0 ? found : this.all.push({ folder, wanted: [], needed: [], onlyWanted: true }) - 1
+  }
+
+  #add(folder: string): number {
+    const home = homedir()
+    if (folder === home || home.startsWith(folder.endsWith(sep) ? folder : folder + sep)) {
+      throw new MirrorRefused(
+        `${folder} would be mirrored with all that is in it`,
+        'Begin in the folder of a project, and take folders like this one out of PYTHONPATH.',
+      )
+    }
+    return this.all.push({ folder, wanted: [], needed: [], onlyWanted: false }) - 1
+  }
+}
+
+/** The folders that an import hook stands for: those that hold its packages under their own names. */
+function editablePaths({ name, mapping = {} }: LocalPackage, say: (line: string) => void): string[] {
+  const folders = new Set<string>()
+  for (const [module, path] of Object.entries(mapping)) {
+    const parts = module.split('.')
+    const folder = resolve(path, ...parts.map(() => '..'))
+    if (join(folder, ...parts) === resolve(path) && existsSync(folder)) folders.add(realpathSync(folder))
+    else say(`${module} of ${name} lies in ${path}, under another name: it can't be imported on the other side.`)
+  }
+  return [...folders]
+}

@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict'
+import { chmod, mkdir, symlink, unlink, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { test } from 'node:test'
+import type { Digest } from '../../service/blobs/blobs.ts'
+import { bundleOfRoot, mirrorSetUp } from '../support/mirror.ts'
+
+/** Writes files, and lets them be as old as files are that nobody works on. */
+async function write(folder: string, files: Record<string, string | Buffer>): Promise<void> {
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(join(folder, path, '..'), { recursive: true })
+    await writeFile(join(folder, path), content)
+  }
+}
+
+test('everything on sys.path that is not the interpreter, in its order', async (t) => {
+  const { api, id, folder, project, env, venv, prepare } = await mirrorSetUp(t)
+  await write(project, { 'main.py': 'import lib', 'src/inner.py': '1' })
+  await write(folder, { 'lib/lib.py': '2', 'other/other.py': '3', 'pth/pth.py': '4' })
+  const site = join(venv, 'lib', (await import('node:fs')).readdirSync(join(venv, 'lib'))[0] ?? '', 'site-packages')
+  await write(site, { 'installed.py': '5', 'more.pth': `${join(folder, 'pth')}\n${join(project, 'src')}\n` })
+  const PYTHONPATH = [join(folder, 'other'), join(folder, 'lib')].join(':')
+  const { mirror, ...rest } = await prepare({}, { env: { ...env, PYTHONPATH } })
+  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1 }, { root: 2 }, { root: 3 }, { root: 0, path: 'src' }])
+  const files = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
+  assert.deepEqual(files, [
+    { 'main.py': 'import lib', 'src/inner.py': '1' },
+    { 'other.py': '3' },
+    { 'lib.py': '2' },
+    { 'pth.py': '4' },
+  ])
+  assert.deepEqual(
+    [rest.deployment, rest.interpreter, rest['working-directory']],
+    ['mirror_local', '.meadow/local-requirements.txt', undefined],
+  )
+})
+
+test('nothing is sent a second time; a small change in a large tree sends kilobytes, in few requests', async (t) => {
+  const { project, service, said, prepare } = await mirrorSetUp(t)
+  const files: Record<string, string> = {}
+  for (let n = 0; n < 3000; n++) files[`package${n % 40}/module${n}.py`] = `# ${n}\n${`value = ${n * n}\n`.repeat(300)}`
+  await write(project, files)
+  await write(project, { 'data.bin': Buffer.from(Array.from({ length: 3_000_000 }, (_, n) => (n * n * 31) >> 7)) })
+  await prepare()
+  assert.ok(service.bytes > 10_000_000)
+  assert.ok(service.requests < 12, `${service.requests} requests`)
+
+  await prepare()
+  assert.equal(service.requests, 1)
+  assert.match(said.join('\n'), /Nothing to upload/)
+
+  await write(project, { 'package3/module3.py': 'changed = True\n' })
+  await prepare()
+  assert.ok(service.bytes < 300_000, `${service.bytes} bytes`)
+  assert.match(said.join('\n'), /^Sent \d pieces/m)
+})
+
+test('a change that leaves size and times as they were is seen while the file is new', async (t) => {
+  const { api, id, project, prepare } = await mirrorSetUp(t)
+  await write(project, { 'x.py': 'x = 1' })
+  const now = new Date()
+  await utimes(join(project, 'x.py'), now, now)
+  await prepare()
+  await write(project, { 'x.py': 'x = 2' })
+  await utimes(join(project, 'x.py'), now, now)
+  const { mirror } = await prepare()
+  assert.deepEqual((await bundleOfRoot(api, id, mirror?.roots[0])).files, { 'x.py': 'x = 2' })
+})
+
+test('ignored files, caches and environments stay away; extra paths come all the same', async (t) => {
+  const { api, id, folder, project, prepare } = await mirrorSetUp(t)
+  await write(project, {
+    '.gitignore': '*.log\n/out/\nconfig/secret/\n!keep.log\n',
+    '.meadowignore': 'big.bin\n!back.log\n',
+    'main.py': 'm',
+    'a.log': '-',
+    'keep.log': 'k',
+    'back.log': 'b',
+    'big.bin': '-',
+    'out/x': '-',
+    'deep/.gitignore': 'local\n!a.log\n',
+    'deep/local': '-',
+    'deep/a.log': 'd',
+    'deep/out/x': 'o',
+    'config/secret/a.json': '{}',
+    'config/secret/b.txt': '-',
+    'config/a.json': '[]',
+    '__pycache__/m.pyc': '-',
+    '.venv/pyvenv.cfg': '-',
+    'env/pyvenv.cfg': '-',
+    'env/lib/x.py': '-',
+    'node_modules/x.js': '-',
+    '.mypy_cache/x': '-',
+    '.git/HEAD': '-',
+    'sub/.git': '-',
+  })
+  await write(folder, { 'beside/tool.py': 't', 'beside/n.txt': 'n' })
+  const extraPaths = ['config/**/*.json', '../beside', 'out/x']
+  const { mirror } = await prepare({ extraPaths })
+  assert.deepEqual(Object.keys((await bundleOfRoot(api, id, mirror?.roots[0])).files), [
+    '.gitignore',
+    '.meadowignore',
+    'back.log',
+    'config/a.json',
+    'config/secret/a.json',
+    'deep/.gitignore',
+    'deep/a.log',
+    'deep/out/x',
+    'keep.log',
+    'main.py',
+    'out/x',
+  ])
+  assert.deepEqual((await bundleOfRoot(api, id, mirror?.roots[1])).files, { 'n.txt': 'n', 'tool.py': 't' })
+  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1 }])
+  await assert.rejects(prepare({ extraPaths: ['nowhere'] }), /extra-paths: there is no .*\/nowhere/)
+  await assert.rejects(prepare({ extraPaths: ['*.nothing'] }), /extra-paths: no file is like \*\.nothing/)
+})
+
+test('modes are kept; links stay where they lead inside, and are named where they lead out', async (t) => {
+  const { api, id, folder, project, said, prepare } = await mirrorSetUp(t)
+  await write(project, { 'run.sh': '#!/bin/sh', 'a/file': 'f' })
+  await chmod(join(project, 'run.sh'), 0o700)
+  await write(folder, { 'secret.txt': 's' })
+  await symlink('a/file', join(project, 'inside'))
+  await symlink(join(project, 'a'), join(project, 'absolute'))
+  await symlink('../secret.txt', join(project, 'outside'))
+  await symlink(folder, join(project, 'a', 'up'))
+  const { mirror } = await prepare()
+  assert.deepEqual((await bundleOfRoot(api, id, mirror?.roots[0])).files, {
+    'a/file': 'f',
+    absolute: '-> a',
+    inside: '-> a/file',
+    'run.sh': '#!/bin/sh (x)',
+  })
+  assert.match(said.join('\n'), /project\/outside is left out: .*leads out of .*project \(to \.\.\/secret\.txt\)/)
+  assert.match(said.join('\n'), /a\/up is left out/)
+})
+
+test('the same files give the same bundle, whoever packs them and when', async (t) => {
+  const { api, id, folder, project, prepare } = await mirrorSetUp(t)
+  const files = { 'a.py': '1', 'b/c.py': '2', 'ä/日本.py': '3' }
+  await write(project, files)
+  const other = join(folder, 'other')
+  await write(other, Object.fromEntries(Object.entries(files).reverse()))
+  const [first, second] = [await prepare(), await prepare({ folder: other })]
+  assert.equal(first.mirror?.roots[0], second.mirror?.roots[0])
+  assert.deepEqual(Object.keys((await bundleOfRoot(api, id, first.mirror?.roots[0])).files), [
+    'a.py',
+    'b/c.py',
+    'ä/日本.py',
+  ])
+})
+
+test('too much is refused before anything is sent, with the biggest files named', async (t) => {
+  const { project, service, prepare } = await mirrorSetUp(t)
+  await write(project, {
+    'small.py': 's',
+    'data/big.bin': Buffer.alloc(3_000_000),
+    'data/less.bin': Buffer.alloc(200_000),
+  })
+  await assert.rejects(prepare({}, { limit: 1_000_000 }), (error: Error & { hint: string }) => {
+    assert.match(error.message, /has 3\.2 MB, and 1\.0 MB is the most.*\n {2}3\.0 MB {2}.*data\/big\.bin\n {2}0\.2 MB/s)
+    assert.match(error.hint, /\.meadowignore/)
+    return true
+  })
+  assert.equal(service.requests, 0)
+})
+
+test('the home folder and what is above it are not mirrored', async (t) => {
+  const { prepare } = await mirrorSetUp(t)
+  await assert.rejects(prepare({ folder: '/' }), /^MirrorRefused: \/ would be mirrored with all that is in it/)
+})
+
+test('an upload that broke off goes on where it was', async (t) => {
+  const { project, service, prepare } = await mirrorSetUp(t)
+  const files: Record<string, Buffer> = {}
+  for (let n = 0; n < 60; n++) files[`part${n}.bin`] = Buffer.alloc(700_000, `${n}`)
+  await write(project, files)
+  const upload = service.uploadBatch.bind(service)
+  let batches = 0
+  service.uploadBatch = async (batch, signal) => {
+    if (batch.size > 10_000_000 && ++batches === 2) throw new Error('the network is gone')
+    await upload(batch, signal)
+  }
+  await assert.rejects(prepare(), /the network is gone/)
+  service.uploadBatch = upload
+  await prepare()
+  assert.ok(service.bytes < 30_000_000, `${service.bytes} of 42 MB`)
+})
+
+test('what is gone on the other side is sent again', async (t) => {
+  const { api, id, project, prepare } = await mirrorSetUp(t)
+  await write(project, { 'x.py': 'x = 1' })
+  const { mirror } = await prepare()
+  const root = mirror?.roots[0] as Digest
+  const list = `sha256:${(await text(await api.blobs.open(root))).trim()}` as Digest
+  const piece = `sha256:${(await text(await api.blobs.open(list))).trim()}` as Digest
+  await api.blobs.remove(piece)
+  await assert.rejects(bundleOfRoot(api, id, root), /the mirrored code lacks 1 of its pieces/)
+  await prepare()
+  assert.deepEqual((await bundleOfRoot(api, id, root)).files, { 'x.py': 'x = 1' })
+})
+
+test('an environment file of the project is mirrored with what it includes, ignored or not', async (t) => {
+  const { api, id, project, prepare } = await mirrorSetUp(t)
+  await write(project, { '.gitignore': 'made*\n', 'made.txt': '-r made-more.txt\n', 'made-more.txt': 'six\n' })
+  const asked = await prepare({ interpreter: 'made.txt' })
+  assert.deepEqual(
+    [asked.interpreter, asked['environment-files'], asked['python-version']],
+    ['made.txt', undefined, undefined],
+  )
+  const { files } = await bundleOfRoot(api, id, asked.mirror?.roots[0])
+  assert.deepEqual(Object.keys(files), ['.gitignore', 'made-more.txt', 'made.txt'])
+  await unlink(join(project, 'made-more.txt'))
+  await assert.rejects(prepare({ interpreter: 'made.txt' }), /made\.txt:1: .*there is no made-more\.txt/)
+  await assert.rejects(prepare({ interpreter: 'none.txt' }), /interpreter: there is no none\.txt in /)
+})
+
+test("the working directory's place in its project is kept", async (t) => {
+  const { project, prepare } = await mirrorSetUp(t)
+  await write(project, { 'requirements.txt': '', 'notebooks/deep/x.py': '' })
+  const { mirror, ...rest } = await prepare({ folder: join(project, 'notebooks'), workingDirectory: 'deep' })
+  assert.deepEqual(mirror?.['sys-path'], [{ root: 0, path: 'notebooks' }])
+  assert.equal(rest['working-directory'], 'notebooks/deep')
+})
