@@ -18,7 +18,7 @@ test('all of them are described, and what an input is called in the service it i
   for (const each of [...Object.values(action.inputs), ...Object.values(action.outputs)]) {
     assert.ok((each as { description: string }).description.length > 20)
   }
-  const own = ['ref', 'service-url', 'token']
+  const own = ['ref', 'extra-paths', 'service-url', 'token']
   for (const name of Object.keys(INPUTS)) assert.ok(own.includes(name) || name in RunRequest.shape, name)
 })
 
