@@ -1,5 +1,11 @@
 /** The formats of environment files. A new one is a row of `FORMATS`. */
-export type Format = 'pylock.toml' | 'uv.lock' | 'poetry.lock' | 'requirements.txt' | 'pyproject.toml'
+export type Format =
+  | 'pylock.toml'
+  | 'uv.lock'
+  | 'poetry.lock'
+  | 'conda-explicit'
+  | 'requirements.txt'
+  | 'pyproject.toml'
 
 interface FormatRow {
   format: Format
@@ -19,6 +25,7 @@ export const FORMATS: readonly FormatRow[] = [
   { format: 'pylock.toml', detected: 'pylock.toml', names: /^pylock(\.[^.]+)?\.toml$/, rank: 1 },
   { format: 'uv.lock', detected: 'uv.lock', names: /^uv\.lock$/, rank: 2 },
   { format: 'poetry.lock', detected: 'poetry.lock', names: /^poetry\.lock$/, rank: 2 },
+  { format: 'conda-explicit', detected: 'conda-linux-64.lock', names: /^conda-.*\.lock$/, rank: 2 },
   { format: 'requirements.txt', detected: 'requirements.txt', names: /\.(txt|in)$/, rank: 4 },
   { format: 'pyproject.toml', detected: 'pyproject.toml', names: /^pyproject\.toml$/, rank: 5 },
 ]

@@ -37,6 +37,8 @@ export interface Config {
   caBundle?: string
   indexUrl?: URL
   publicIndexes: string[]
+  /** Channels of conda by their names: those of the operator's own, and what stands for others. */
+  condaChannels: Record<string, URL>
   /** Path of the engine's socket. */
   engineSocket: string
   node: { memory: number; cpus: number }
@@ -120,6 +122,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     gitUrl: settings.read('MEADOW_GIT_URL', url('https:', 'file:', 'http:'), 'https://github.com'),
     baseRegistry: settings.read('MEADOW_BASE_REGISTRY', url('https:', 'http:'), 'https://registry-1.docker.io'),
     bases: settings.read('MEADOW_BASES', bases, DEFAULT_BASES),
+    condaChannels: settings.read('MEADOW_CONDA_CHANNELS', channels, ''),
     publicIndexes: settings.read('MEADOW_PUBLIC_INDEXES', list, DEFAULT_INDEX),
     engineSocket: settings.read('MEADOW_ENGINE', socket, 'unix:///var/run/docker.sock'),
     node: { memory, cpus: settings.read('MEADOW_NODE_CPUS', positive, String(cpus().length)) },
@@ -149,7 +152,14 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
 const KNOWN = new Set([
   ...['MEADOW_DATA', 'MEADOW_LISTEN', 'MEADOW_LISTEN_PUBLIC', 'MEADOW_PUBLIC_URL', 'MEADOW_TOKEN'],
   ...['MEADOW_WEBHOOK_SECRET', 'MEADOW_GIT_URL', 'MEADOW_BASE_REGISTRY', 'MEADOW_BASES', 'MEADOW_CA_BUNDLE'],
-  ...['MEADOW_INDEX_URL', 'MEADOW_PUBLIC_INDEXES', 'MEADOW_ENGINE', 'MEADOW_NODE_MEMORY', 'MEADOW_NODE_CPUS'],
+  ...[
+    'MEADOW_INDEX_URL',
+    'MEADOW_PUBLIC_INDEXES',
+    'MEADOW_CONDA_CHANNELS',
+    'MEADOW_ENGINE',
+    'MEADOW_NODE_MEMORY',
+    'MEADOW_NODE_CPUS',
+  ],
   ...['MEADOW_RUN_MEMORY', 'MEADOW_RUN_CPUS', 'MEADOW_RUN_TIMEOUT', 'MEADOW_RUN_DISK', 'MEADOW_STANDBYS'],
   ...['MEADOW_BUILD_MEMORY', 'MEADOW_BUILD_DISK', 'MEADOW_BUILD_TIMEOUT'],
   ...['MEADOW_STANDBY_LIFETIME', 'MEADOW_STANDBY_MEMORY'],
@@ -226,6 +236,19 @@ function bases(text: string): Record<string, string> {
     found[version] ??= name
   }
   return found
+}
+
+/** `ours=https://conda.example.com/ours`, separated by commas. */
+function channels(text: string): Record<string, URL> {
+  const pairs = list(text).filter((each) => each !== '')
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [, name, address] = /^([^=\s]+)=(\S+)$/.exec(pair) ?? []
+      if (!name || !address)
+        throw new Error(`${pair}: must look like conda-forge=https://conda.example.com/conda-forge`)
+      return [name, url('https:', 'http:')(address)]
+    }),
+  )
 }
 
 function socket(text: string): string {

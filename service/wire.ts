@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createServer } from './api/server.ts'
 import type { Blobs } from './blobs/blobs.ts'
 import { openFileBlobs } from './blobs/files.ts'
-import { BUILDER_TOOLS, bootstrapWheels, POETRY_TOOLS, type ToolList } from './builder/bootstrap.ts'
+import { BUILDER_TOOLS, bootstrapWheels, CONDA_TOOLS, POETRY_TOOLS, type ToolList } from './builder/bootstrap.ts'
 import { builderContext, createBuilder } from './builder/containers.ts'
 import type { Config } from './config.ts'
 import { type DataFolder, openDataFolder } from './data-folder.ts'
@@ -167,7 +167,7 @@ async function startWork(
   opened.defer(() => events.close())
   const work = join(config.data, 'work')
   const fetcher = createFetcher({
-    allowedHosts: config.indexUrl ? [config.indexUrl.host] : [],
+    allowedHosts: [config.indexUrl, ...Object.values(config.condaChannels)].flatMap((own) => own?.host ?? []),
     folder: work,
     ...ca,
   })
@@ -195,6 +195,7 @@ async function startWork(
     ...{ blobs, folder: work },
     image: () => builderImage.reference(),
     poetryImage: (told) => poetryImage.reference(told),
+    condaImage: (told) => condaImage.reference(told),
   })
   opened.defer(() => builder.close())
 
@@ -226,6 +227,7 @@ async function startWork(
     })
   const builderImage: BuilderImage = toolImage(BUILDER_TOOLS)
   const poetryImage: BuilderImage = toolImage(POETRY_TOOLS)
+  const condaImage: BuilderImage = toolImage(CONDA_TOOLS)
 
   const standbys = new StandbyPool({ database, blobs, engine, bring, node, limits: config.standby, log })
   opened.defer(() => standbys.close())

@@ -27,6 +27,8 @@ export interface ToolList {
 export const BUILDER_TOOLS = toolList('builder', 'requirements.txt')
 /** What the image holds that reads projects of poetry; it is made only where one is there. */
 export const POETRY_TOOLS = toolList('poetry', 'requirements-poetry.txt')
+/** What the image holds that solves and links conda environments; it is made only where one is there. */
+export const CONDA_TOOLS = toolList('conda', 'requirements-conda.txt')
 
 function toolList(name: string, file: string): ToolList {
   return { name, file, requirements: readFileSync(join(import.meta.dirname, file), 'utf8') }

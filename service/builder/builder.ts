@@ -5,8 +5,11 @@ import type { BuildSystem } from '../interpreter/build-system.ts'
 import type { Artifact, Lock } from '../interpreter/lock.ts'
 import type { Probe } from '../interpreter/probe.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
+import type { ActivateRequest } from './activate.ts'
+import type { LinkedPackage, LinkRequest } from './conda.ts'
 
 export { ResolutionFailed } from '../interpreter/resolution.ts'
+export type { LinkedPackage, LinkRequest } from './conda.ts'
 
 /** Called with each piece of a builder's own output, as it comes. */
 export type Report = (line: string) => void
@@ -93,6 +96,14 @@ export interface Builder {
     request: BuildRequest,
     options: StepOptions,
   ): Promise<{ filename: string; bytes: Readable }>
+  /**
+   * Links a conda package by itself, without running anything of it.
+   * @param take reads all of its files
+   * @throws {LinkFailed}
+   */
+  link<T>(request: LinkRequest, options: ResolveOptions, take: (linked: LinkedPackage) => Promise<T>): Promise<T>
+  /** Runs the activation scripts of a conda environment. Gives all that activation sets. */
+  activate(request: ActivateRequest, options: StepOptions): Promise<Record<string, string>>
   /** Removes the containers that are kept ready. */
   close(): Promise<void>
 }

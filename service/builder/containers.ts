@@ -1,15 +1,19 @@
 import { availableParallelism } from 'node:os'
 import type { Blobs } from '../blobs/blobs.ts'
 import { lockSpec } from '../interpreter/formats.ts'
+import { activate } from './activate.ts'
 import { buildWheel } from './build-wheel.ts'
 import type { Builder, Report } from './builder.ts'
 import { compile } from './compile.ts'
+import { CondaTool } from './conda.ts'
 import { type BuilderContext, type BuilderLimits, DEFAULT_LIMITS } from './context.ts'
 import { probeBase } from './probe-base.ts'
 import { resolverFor } from './resolve.ts'
 import { type PoolOptions, ResolverPool } from './resolver-pool.ts'
 
 const POOL = { keep: 15 * 60_000, most: 4 }
+/** Two work at the same time: what one extracts, the other links meanwhile. */
+const CONDA_AT_ONCE = 2
 
 export interface BuilderOptions extends Omit<BuilderContext, 'limits' | 'pull'> {
   blobs: Blobs
@@ -17,6 +21,8 @@ export interface BuilderOptions extends Omit<BuilderContext, 'limits' | 'pull'> 
   image: () => Promise<string>
   /** Gives the reference of the image that reads projects of poetry, likewise. */
   poetryImage: (report: Report) => Promise<string>
+  /** Gives the reference of the image that solves and links conda environments, likewise. */
+  condaImage: (report: Report) => Promise<string>
   /** Brings an image to the engine; by default one that it lacks is pulled without a credential. */
   pull?: BuilderContext['pull']
   /** Where wheels lie until they are read. */
@@ -28,7 +34,7 @@ export interface BuilderOptions extends Omit<BuilderContext, 'limits' | 'pull'> 
 
 /** What steps need of their surroundings, with defaults filled in. */
 export function builderContext(
-  options: Omit<BuilderOptions, 'blobs' | 'image' | 'poetryImage' | 'folder' | 'resolvers'>,
+  options: Omit<BuilderOptions, 'blobs' | 'image' | 'poetryImage' | 'condaImage' | 'folder' | 'resolvers'>,
 ): BuilderContext {
   const { engine, node, network, caBundle, indexUrl } = options
   const pull = async (reference: string, signal: AbortSignal) => {
@@ -47,16 +53,19 @@ export function builderContext(
 
 /** Builder containers on an engine. Close it before the engine. */
 export function createBuilder(options: BuilderOptions): Builder {
-  const { blobs, image, poetryImage, folder } = options
+  const { blobs, image, poetryImage, condaImage, folder } = options
   const context = builderContext(options)
   const pool = new ResolverPool(context, image, { ...POOL, ...options.resolvers, program: 'resolve' })
   const poetry = new ResolverPool(context, poetryImage, { ...POOL, ...options.resolvers, program: 'export_poetry' })
+  const conda = new CondaTool(context, condaImage, { ...POOL, ...options.resolvers, atOnce: CONDA_AT_ONCE })
   return {
     probe: (base, step) => probeBase(context, base, step),
     resolve: (base, spec, probe, step) =>
       lockSpec(spec, probe, resolverFor({ context, pool, poetry, image }, { base, probe }, step)),
     compile: (base, requests, step) => compile(context, blobs, base, requests, step),
     buildWheel: (base, probe, request, step) => buildWheel({ context, image, folder }, { base, probe }, request, step),
-    close: async () => void (await Promise.all([pool.close(), poetry.close()])),
+    activate: (request, step) => activate(context, request, step),
+    link: (request, step, take) => conda.link(request, step, take),
+    close: async () => void (await Promise.all([pool.close(), poetry.close(), conda.close()])),
   }
 }

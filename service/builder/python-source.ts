@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-type Name = 'probe' | 'resolve' | 'failed' | 'uv_project' | 'export_poetry' | 'compile' | 'build_wheel' | 'bootstrap'
+type Name =
+  | 'probe'
+  | 'resolve'
+  | 'failed'
+  | 'uv_project'
+  | 'export_poetry'
+  | 'compile'
+  | 'build_wheel'
+  | 'bootstrap'
+  | 'conda'
+  | 'activate'
 
 /** The text of one of our programs for containers, or of a part of one. */
 export function pythonSource(name: Name): string {

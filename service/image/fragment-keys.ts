@@ -22,11 +22,24 @@ export function builtKey(source: string, python: string, base: Digest): string {
   return keyOf('built', FRAGMENT_FORMAT, source, python, base)
 }
 
+/** Grows whenever the same conda package would make another fragment. */
+const CONDA_FORMAT = 1
+
+/**
+ * What the files of a conda package are known by; they lie at /opt/env always.
+ * @param sha256 of the package, in hex
+ * @param url which its record in the environment names
+ * @param python where the environment's Python has its packages; only those that are noarch ask for it
+ */
+export function condaKey(sha256: string, url: string, python: string): string {
+  return keyOf('conda', FRAGMENT_FORMAT, CONDA_FORMAT, sha256, url, python)
+}
+
 /**
  * What byte code is known by.
  * @param files key of the files that it was made from
  * @param cacheTag `cpython-311`
- * @param compiler digest of the image whose Python compiled it
+ * @param compiler digest of the image, or of the conda package, whose Python compiled it
  */
 export function bytecodeKey(files: string, cacheTag: string, compiler: Digest): string {
   return keyOf('bytecode', FRAGMENT_FORMAT, files, cacheTag, compiler)

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { type TarEntry, tarHeader } from '../../common/tar.ts'
 import type { FragmentEntry } from './fragment.ts'
 import { GZIP_HEADER, gzipTrailer, headerMember, paddingMember } from './gzip.ts'
@@ -15,6 +16,8 @@ export interface FragmentFile {
   path: string
   mode: number
   size: number
+  /** Seconds since 1970; a fixed time where absent. */
+  mtime?: number
   /** The content as a deflate stream. Over before `sums` is read. */
   deflated: AsyncIterable<Uint8Array> | Iterable<Uint8Array>
   sums: () => { crc: number; sha256: string }
@@ -32,9 +35,9 @@ export class FragmentWriter {
 
   /** Yields what is full of the output; each piece has memory of its own. */
   async *file(file: FragmentFile): AsyncGenerator<Buffer, void, undefined> {
-    const { path, mode, size } = file
+    const { path, mode, size, mtime = FIXED_TIME } = file
     const start = this.#position
-    const entry: TarEntry = { path, type: 'file', mode, size, mtime: FIXED_TIME }
+    const entry: TarEntry = { path, type: 'file', mode, size, mtime }
     const header = tarHeader(entry)
     yield* this.#add(headerMember(header))
     // An empty member would say nothing, but the stream must be read for its sums.
@@ -45,6 +48,16 @@ export class FragmentWriter {
     yield* this.#add(paddingMember(size))
     this.manifest.tarSize += header.length + Math.ceil(size / 512) * 512
     this.manifest.entries.push({ path, mode, size, sha256, start, end: this.#position })
+  }
+
+  /** A symbolic link. */
+  *link({ path, link, mtime = FIXED_TIME }: { path: string; link: string; mtime?: number }): Generator<Buffer> {
+    const start = this.#position
+    const header = tarHeader({ path, type: 'symlink', mode: 0o777, size: 0, mtime, link })
+    yield* this.#add(headerMember(header))
+    this.manifest.tarSize += header.length
+    const sha256 = hash('sha256', link, 'hex')
+    this.manifest.entries.push({ path, mode: 0o777, size: 0, sha256, link, start, end: this.#position })
   }
 
   /** Yields the rest of the output. */

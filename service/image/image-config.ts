@@ -3,12 +3,15 @@ import type { LayoutLayer } from './layout.ts'
 import { ENVIRONMENT, FIXED_TIME } from './skeleton.ts'
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const VIRTUAL = { VIRTUAL_ENV: `/${ENVIRONMENT}` }
 const CREATED = new Date(FIXED_TIME * 1000).toISOString()
 
 /** What an image's processes get besides what the base image says. */
 export interface ImageOverrides {
   /** Added to the base's, or in place of them. */
   env?: Record<string, string>
+  /** What activating the environment sets, where it is no virtual environment. */
+  active?: Record<string, string>
   labels?: Record<string, string>
 }
 
@@ -27,7 +30,7 @@ export function imageConfig(base: BaseImage, layers: LayoutLayer[], overrides: I
     ...(variant && { variant }),
     config: {
       ...(user && { User: user }),
-      Env: environment(base.defaults.env, overrides.env ?? {}),
+      Env: environment(base.defaults.env, overrides),
       ...(workdir && { WorkingDir: workdir }),
       ...(overrides.labels && { Labels: sorted(overrides.labels) }),
     },
@@ -41,12 +44,11 @@ export function imageConfig(base: BaseImage, layers: LayoutLayer[], overrides: I
 }
 
 /** The base's variables as `activate` would change them: our PATH first, and no PYTHONHOME. */
-function environment(base: string[], overrides: Record<string, string>): string[] {
+function environment(base: string[], { env = {}, active = VIRTUAL }: ImageOverrides): string[] {
   const variables = new Map(base.map((pair): [string, string] => splitOnce(pair)))
   variables.delete('PYTHONHOME')
   variables.set('PATH', `/${ENVIRONMENT}/bin:${variables.get('PATH') || DEFAULT_PATH}`)
-  variables.set('VIRTUAL_ENV', `/${ENVIRONMENT}`)
-  for (const [name, value] of Object.entries(sorted(overrides))) variables.set(name, value)
+  for (const [name, value] of Object.entries(sorted({ ...active, ...env }))) variables.set(name, value)
   return [...variables].map(([name, value]) => `${name}=${value}`)
 }
 

@@ -59,6 +59,20 @@ export function skeletonEntries(probe: Probe): OwnEntry[] {
   ]
 }
 
+/**
+ * A conda environment before anything is installed: a folder that conda takes for one. Its Python comes from a package.
+ */
+export function condaSkeleton(): OwnEntry[] {
+  return [
+    folderEntry('opt'),
+    folderEntry(ENVIRONMENT),
+    fileEntry(`${ENVIRONMENT}/.wh..wh..opq`, ''),
+    ...['bin', 'conda-meta', 'lib'].map((folder) => folderEntry(`${ENVIRONMENT}/${folder}`)),
+    fileEntry(`${ENVIRONMENT}/conda-meta/history`, ''),
+    folderEntry(WORKSPACE, 0o777),
+  ]
+}
+
 /** `3.11` of `3.11.2` */
 function minorVersion(probe: Probe): string {
   return probe.version.split('.', 2).join('.')

@@ -1,7 +1,9 @@
 import type { InterpreterRequest } from '../../common/contract.ts'
 import { type EnvironmentFile, formatOf } from '../../common/detect.ts'
 import { EnvironmentFileError } from '../../common/environment-file-error.ts'
+import { environmentText } from '../../common/environment-text.ts'
 import { allowsPython } from '../policy/python-range.ts'
+import { condaExplicitFormat } from './formats/conda-explicit.ts'
 import type { CodeFiles, Format, FormatOption, Place } from './formats/format.ts'
 import { poetryFormat } from './formats/poetry.ts'
 import { pylockFormat } from './formats/pylock.ts'
@@ -20,6 +22,7 @@ export const FORMATS: Record<FormatName, Format> = {
   'uv.lock': uvLockFormat,
   'poetry.lock': poetryFormat,
   'pyproject.toml': pyprojectFormat,
+  'conda-explicit': condaExplicitFormat,
 }
 
 /**
@@ -33,8 +36,9 @@ export async function loadSpec(
   request: InterpreterRequest,
   file: EnvironmentFile = formatOf(request.interpreter),
 ): Promise<InterpreterSpec> {
-  const { path, format } = file
-  checkOptions(request, file)
+  const { path } = file
+  const format = await formatByContent(code, file)
+  checkOptions(request, { path, format })
   const files = await FORMATS[format].load(code, path)
   const spec: InterpreterSpec = { format, path, files }
   const requiresPython = FORMATS[format].requiresPython?.(files, path)
@@ -43,6 +47,13 @@ export async function loadSpec(
   if (request['python-version'] !== undefined) spec.pythonVersion = request['python-version']
   if (request['base-image'] !== undefined) spec.baseImage = request['base-image']
   return spec
+}
+
+/** Explicit lists of conda packages are often called .txt, as requirements are: a line of theirs says what they are. */
+async function formatByContent(code: CodeFiles, { path, format }: EnvironmentFile): Promise<FormatName> {
+  if (format !== 'requirements.txt') return format
+  const bytes = await code.read(path)
+  return bytes && /^@EXPLICIT\s*$/m.test(environmentText(path, bytes)) ? 'conda-explicit' : format
 }
 
 const OPTIONS: readonly FormatOption[] = ['groups', 'extras']

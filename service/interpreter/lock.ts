@@ -4,7 +4,7 @@ import type { Digest } from '../blobs/blobs.ts'
 export const DEFAULT_INDEX = 'default'
 
 /** What a package is installed from. */
-export type ArtifactKind = 'wheel' | 'sdist' | 'archive' | 'vcs' | 'directory'
+export type ArtifactKind = 'wheel' | 'sdist' | 'archive' | 'vcs' | 'directory' | 'conda'
 
 /** One package of a lock, chosen for one probe. */
 export interface Artifact {
@@ -36,6 +36,32 @@ export interface Artifact {
   sha256?: string
   /** Bytes, where the lock says it. */
   size?: number
+  /** What only conda packages have. */
+  conda?: CondaPackage
+}
+
+/** What is said of a conda package besides what every artifact has. */
+export interface CondaPackage {
+  /** `h1a2b3c4_0_cpython` */
+  build: string
+  /** URL of its channel. */
+  channel: string
+  /** `linux-64`, `noarch` */
+  subdir: string
+  /** Hex, where the lock says it. */
+  md5?: string
+  /** Where a Python has its packages, where it says so: `lib/python3.13t/site-packages`. */
+  sitePackages?: string
+}
+
+/** What a lock of conda packages has besides its artifacts. */
+export interface CondaPart {
+  /** `linux-64` */
+  subdir: string
+  /** Variables that are set while the environment is active. */
+  variables: Record<string, string>
+  /** Lines of a requirements file: what pip installs on top. */
+  pip: string[]
 }
 
 /** What a line of the user's files says of a package. */
@@ -51,7 +77,7 @@ export interface Requirement {
   constraint?: true
 }
 
-/** The resolved, exact artifact list for one probe: a pylock.toml (PEP 751) and what of it this probe installs. */
+/** The resolved, exact artifact list for one probe: a pylock.toml (PEP 751) and what of it this probe installs, or a list of conda packages. */
 export interface Lock {
   /** sha256 of `text`. */
   digest: Digest
@@ -67,4 +93,6 @@ export interface Lock {
   unpinned: string[]
   /** Milliseconds since 1970. */
   resolvedAt: number
+  /** Only where it is a conda environment: then the text is an explicit list, not a pylock.toml. */
+  conda?: CondaPart
 }

@@ -1,5 +1,11 @@
 /** The formats an environment file may have. One file in `formats/` each. */
-export type FormatName = 'requirements.txt' | 'pylock.toml' | 'uv.lock' | 'poetry.lock' | 'pyproject.toml'
+export type FormatName =
+  | 'requirements.txt'
+  | 'pylock.toml'
+  | 'uv.lock'
+  | 'poetry.lock'
+  | 'pyproject.toml'
+  | 'conda-explicit'
 
 /** Text files that make up one environment, by their path inside the code tree. */
 export type EnvironmentFiles = Record<string, string>

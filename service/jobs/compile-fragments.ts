@@ -32,9 +32,9 @@ export class Compiler {
 
   /** An artifact's byte code; undefined where it has no Python source. Whoever asks for many calls `finish` then. */
   byteCodeOf(artifact: Artifact, files: StoredFragment): Promise<StoredFragment | undefined> {
-    if (!files.entries.some(isCompiled)) return Promise.resolve(undefined)
-    const { base, probe, domain } = this.#order
-    const key = bytecodeKey(identityOf(artifact, this.#order), probe.cacheTag, base.digest)
+    if (!needsByteCode(artifact, files)) return Promise.resolve(undefined)
+    const { base, probe, domain, compiler } = this.#order
+    const key = bytecodeKey(identityOf(artifact, this.#order), probe.cacheTag, compiler?.id ?? base.digest)
     const look = findFragment(this.#parts, domain, key).then((known) => {
       if (this.#abandoned) throw this.#abandoned.error
       if (known === undefined) return { compiled: this.#compiled(key, artifact, files) }
@@ -69,7 +69,8 @@ export class Compiler {
   }
 
   async #compile(): Promise<void> {
-    const { base, domain, operatorBase, report } = this.#order
+    const { domain, operatorBase, report, compiler } = this.#order
+    const base = (await compiler?.image()) ?? this.#order.base
     for await (const { key, files, skipped } of this.#parts.builder.compile(base, this.#requests, this.#order)) {
       const wanted = this.#wanted.get(key)
       if (wanted === undefined) throw new Error(`byte code came for ${key}, which nobody asked for`)
@@ -77,10 +78,16 @@ export class Compiler {
       if (skipped.length > 0) {
         report(`${artifact.name}: ${skipped.length} files are no Python of this version: ${skipped[0]}`)
       }
-      const home = operatorBase && isGlobal(artifact, this.#order) ? GLOBAL : domain
+      const home = operatorBase && !compiler && isGlobal(artifact, this.#order) ? GLOBAL : domain
       wanted.resolve(await storeFragment(this.#parts, home, key, await bytecodeFragment(files, this.#parts.blobs)))
     }
   }
+}
+
+/** Packages of conda that are for one Python bring their byte code; those that are noarch bring none. */
+function needsByteCode({ kind }: Artifact, { entries }: StoredFragment): boolean {
+  if (kind === 'conda' && entries.some(({ path }) => path.endsWith('.pyc'))) return false
+  return entries.some(isCompiled)
 }
 
 /** Its failure is told by `finish`, or is not worth telling any more: until then nobody listens, and that is no fault. */

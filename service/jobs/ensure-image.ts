@@ -9,17 +9,19 @@ import type { Plan } from '../image/layer-plan.ts'
 import type { LayerIndex } from '../image/layers.ts'
 import type { Layout } from '../image/layout.ts'
 import { type PlanRequest, planDelta, planFresh } from '../image/plan.ts'
-import { skeletonEntries } from '../image/skeleton.ts'
+import { condaSkeleton, skeletonEntries } from '../image/skeleton.ts'
+import { pythonOf } from '../interpreter/conda.ts'
 import type { Artifact } from '../interpreter/lock.ts'
 import { describePlan, knownAccount, madeAccount } from './account.ts'
 import type { BringImage } from './bring-image.ts'
+import { CondaImage } from './conda-image.ts'
 import { EarlyPull } from './early-pull.ts'
 import type { EnsureLock, Locked, Seed } from './ensure-lock.ts'
 import { type ImageOrder, installed, keyOfImage, localWheels } from './image-order.ts'
-import type { ImageStore } from './image-store.ts'
+import type { ImageStore, StoredImage } from './image-store.ts'
 import type { Journal } from './journal.ts'
 import { makeFragments } from './make-fragments.ts'
-import type { Made, MakeParts } from './make-order.ts'
+import type { Made, MakeOrder, MakeParts } from './make-order.ts'
 import { located } from './package-failed.ts'
 
 /** What the pipeline needs besides what making fragments needs. */
@@ -86,33 +88,98 @@ export class ImagePipeline {
 
   /** Lays a worn image out afresh and brings it, so that the next delta builds on few layers. */
   async renew(order: ImageOrder, locked: Locked, context: Context): Promise<void> {
-    const made = await this.#fragments(order, locked, context)
-    const assembled = await this.#assemble(locked, planFresh(planRequest(locked, made.artifacts)), context.signal)
+    const made = locked.lock.conda
+      ? await this.#condaFragments(order, locked, this.#conda(order, locked, context), context)
+      : await this.#fragments(order, locked, context)
+    const assembled = await this.#assembleFresh(locked, made.artifacts, context.signal)
     await this.#pull(await this.#parts.store.save(order, locked, assembled), context)
   }
 
-  /** pip is part of an environment, as `venv` has it: where the lock has none, it is the builder's. */
+  /** pip is part of an environment, as `venv` has it: where the lock has none, it is the builder's. Conda has it as a package. */
   async #seeded(locked: Locked): Promise<Locked> {
-    if (locked.lock.artifacts.some(({ name }) => name === 'pip')) return locked
+    if (locked.lock.conda || locked.lock.artifacts.some(({ name }) => name === 'pip')) return locked
     return { ...locked, seed: await this.#parts.seed() }
   }
 
   async #make(order: ImageOrder, locked: Locked, context: Context): Promise<EnsuredImage> {
     const parent = await this.#parts.store.parent(order, locked)
+    if (locked.lock.conda) return await this.#makeConda(order, locked, parent, context)
     const early = parent ? undefined : this.#early(order, locked, context)
-    let reference: string | undefined
+    let image: EnsuredImage | undefined
     try {
-      const made = await this.#fragments(order, locked, context, early)
-      const { plan, assembled } = await this.#layers(locked, made, parent?.layout, context)
-      const row = await this.#parts.store.save(order, locked, assembled)
-      reference = await this.#pull(row, context, early)
-      const account = madeAccount(row, locked.lock, made, parent?.lock)
-      return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
+      const onFiles = early && { onFiles: early.add.bind(early) }
+      const made = await this.#fragments(order, locked, context, onFiles)
+      image = await this.#finish(order, locked, made, { account: parent, below: parent?.layout }, context, early)
+      return image
     } finally {
       await early?.end()
-      const partial = early?.references.filter((one) => one !== reference) ?? []
-      for (const one of partial) await this.#parts.removeImage(one)
+      await this.#removeBut(image, early?.references ?? [])
     }
+  }
+
+  /** A conda environment brings its own Python, which must run before the image of all is there. */
+  async #makeConda(
+    order: ImageOrder,
+    locked: Locked,
+    parent: StoredImage | undefined,
+    context: Context,
+  ): Promise<EnsuredImage> {
+    const conda = this.#conda(order, locked, context)
+    let image: EnsuredImage | undefined
+    try {
+      const made = await this.#condaFragments(order, locked, conda, context, parent)
+      const below = parent?.layout ?? conda.layout
+      const whole = async () => {
+        return (await this.#assembleOn(planRequest(locked, made.artifacts), below, locked, context.signal)).assembled
+      }
+      const active = await conda.activation(made.artifacts, whole)
+      image = await this.#finish(order, { ...locked, active }, made, { account: parent, below }, context)
+      return image
+    } finally {
+      await this.#removeBut(image, conda.references)
+    }
+  }
+
+  #conda(order: ImageOrder, locked: Locked, context: Context): CondaImage {
+    const fresh = (artifacts: PlannedArtifact[]) => this.#assembleFresh(locked, artifacts, context.signal)
+    return new CondaImage(this.#parts, { order, locked }, fresh, context)
+  }
+
+  /** Packages of conda first: the Python among them compiles and builds what comes on top. */
+  async #condaFragments(
+    order: ImageOrder,
+    locked: Locked,
+    conda: CondaImage,
+    context: Context,
+    parent?: StoredImage,
+  ): Promise<Made> {
+    const { lock } = locked
+    const packages = { python: pythonOf(lock), subdir: lock.conda?.subdir ?? '' }
+    const artifacts = lock.artifacts.filter(({ kind }) => kind === 'conda')
+    const made = await this.#fragments(order, locked, context, { artifacts, conda: packages, filesOnly: true })
+    const compiler = conda.compiler(made.artifacts, parent)
+    return await this.#fragments(order, locked, context, { conda: packages, compiler }, made)
+  }
+
+  /** What is the same for all: layers, the image's name, bringing it, and the account of it. */
+  async #finish(
+    order: ImageOrder,
+    locked: Locked,
+    made: Made,
+    { account: parent, below }: { account: StoredImage | undefined; below: Layout | undefined },
+    context: Context,
+    early?: EarlyPull,
+  ): Promise<EnsuredImage> {
+    const { plan, assembled } = await this.#layers(locked, made, below, context)
+    const row = await this.#parts.store.save(order, locked, assembled)
+    const reference = await this.#pull(row, context, early)
+    const account = madeAccount(row, locked.lock, made, parent?.lock)
+    return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
+  }
+
+  /** Images that were brought on the way are of no use once the whole one is there; its layers stay. */
+  async #removeBut(image: EnsuredImage | undefined, references: string[]): Promise<void> {
+    for (const one of references) if (one !== image?.reference) await this.#parts.removeImage(one)
   }
 
   async #layers(locked: Locked, made: Made, parent: Layout | undefined, { journal, signal }: Context) {
@@ -128,28 +195,38 @@ export class ImagePipeline {
   }
 
   /** Fetch, transcode, build and compile what is not known. */
-  async #fragments(order: ImageOrder, locked: Locked, { journal, signal }: Context, early?: EarlyPull): Promise<Made> {
+  async #fragments(
+    order: ImageOrder,
+    locked: Locked,
+    { journal, signal }: Context,
+    special: Partial<MakeOrder> = {},
+    before?: Made,
+  ): Promise<Made> {
     const { isPublic, isOperatorBase } = this.#parts
     const { base, probe } = locked
-    const artifacts = installed(locked)
+    const artifacts = special.artifacts ?? installed(locked)
     const total = artifacts.length
     return await journal.stage(
       'packages',
       () =>
-        makeFragments(this.#parts, {
-          artifacts,
-          base,
-          probe,
-          domain: order.domain,
-          code: order.code,
-          local: localWheels(order, locked),
-          isPublic,
-          operatorBase: isOperatorBase(base.name),
-          signal,
-          report: (line) => journal.note(line),
-          progress: (done) => journal.tell({ kind: 'progress', what: 'packages', done, total }),
-          ...(early && { onFiles: (artifact, fresh) => early.add(artifact, fresh) }),
-        }),
+        makeFragments(
+          this.#parts,
+          {
+            artifacts,
+            base,
+            probe,
+            domain: order.domain,
+            code: order.code,
+            local: localWheels(order, locked),
+            isPublic,
+            operatorBase: isOperatorBase(base.name),
+            signal,
+            report: (line) => journal.note(line),
+            progress: (done) => journal.tell({ kind: 'progress', what: 'packages', done, total }),
+            ...special,
+          },
+          before,
+        ),
       (made) => ({
         'bytes-reused': made.bytesReused,
         'bytes-transferred': made.bytesTransferred,
@@ -162,7 +239,7 @@ export class ImagePipeline {
   #early(order: ImageOrder, locked: Locked, { journal, signal }: Context): EarlyPull {
     const { store, bring } = this.#parts
     const pullFirst = async (artifacts: PlannedArtifact[]) => {
-      const image = await this.#assemble(locked, planFresh(planRequest(locked, artifacts)), signal)
+      const image = await this.#assembleFresh(locked, artifacts, signal)
       const reference = await store.publish(order.domain, image)
       await bring(reference, { signal })
       return reference
@@ -188,9 +265,13 @@ export class ImagePipeline {
     return await planDelta(request, parent, (manifest) => readJson<Fragment>(this.#parts.blobs, manifest))
   }
 
-  async #assemble({ base }: Locked, plan: Plan, signal: AbortSignal): Promise<AssembledImage> {
+  async #assembleFresh(locked: Locked, artifacts: PlannedArtifact[], signal: AbortSignal): Promise<AssembledImage> {
+    return await this.#assemble(locked, planFresh(planRequest(locked, artifacts)), signal)
+  }
+
+  async #assemble({ base, active }: Locked, plan: Plan, signal: AbortSignal): Promise<AssembledImage> {
     const { blobs, layers, zstd } = this.#parts
-    return await assembleImage({ base, plan, blobs, layers, zstd, signal })
+    return await assembleImage({ base, plan, blobs, layers, zstd, signal, ...(active && { overrides: { active } }) })
   }
 
   async #pull(row: ImageRow, { journal, signal }: Context, early?: EarlyPull): Promise<string> {
@@ -210,6 +291,6 @@ export class ImagePipeline {
   }
 }
 
-function planRequest({ base, probe }: Locked, artifacts: PlannedArtifact[]): PlanRequest {
-  return { base, skeleton: skeletonEntries(probe), artifacts }
+function planRequest({ base, probe, lock }: Locked, artifacts: PlannedArtifact[]): PlanRequest {
+  return { base, skeleton: lock.conda ? condaSkeleton() : skeletonEntries(probe), artifacts }
 }

@@ -6,6 +6,7 @@ import type { Database } from '../database/database.ts'
 import { findLock, findProbe, saveLock, saveProbe } from '../database/known.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
 import type { BaseImage } from '../image/base.ts'
+import { condaProbe, pythonOf } from '../interpreter/conda.ts'
 import type { Artifact, Lock } from '../interpreter/lock.ts'
 import { lockKey } from '../interpreter/lock-key.ts'
 import type { Probe } from '../interpreter/probe.ts'
@@ -30,6 +31,8 @@ export interface Locked {
   probe: Probe
   /** The pip that the environment is given, where the lock has none. */
   seed?: Seed
+  /** What activating the environment sets, where that is known and it is a conda environment. */
+  active?: Record<string, string>
 }
 
 /** Gives the lock of a spec. */
@@ -65,7 +68,7 @@ export function lockWith(parts: LockParts): EnsureLock {
     const known = await findLock(parts.database.state, readable(domain), key)
     if (known !== undefined && (await parts.blobs.size(known.lock)) !== undefined) {
       const lock = await readJson<Lock>(parts.blobs, known.lock)
-      return { lock: await pinSources(lock, code), base, probe }
+      return lockedOn(base, probe, await pinSources(lock, code))
     }
     const lock = await journal.stage(
       'resolve',
@@ -78,8 +81,13 @@ export function lockWith(parts: LockParts): EnsureLock {
     )
     const { digest } = await parts.blobs.put(Buffer.from(JSON.stringify(lock)))
     await parts.database.write(({ db }) => saveLock(db, { domain, key, lock: digest, created: Date.now() }))
-    return { lock: await pinSources(lock, code), base, probe }
+    return lockedOn(base, probe, await pinSources(lock, code))
   }
+}
+
+/** A conda environment has a Python of its own. */
+function lockedOn(base: BaseImage, probe: Probe, lock: Lock): Locked {
+  return { lock, base, probe: lock.conda ? condaProbe(probe, pythonOf(lock)) : probe }
 }
 
 /**

@@ -1,11 +1,11 @@
-import type { Blobs } from '../blobs/blobs.ts'
+import type { Blobs, Digest } from '../blobs/blobs.ts'
 import type { Builder } from '../builder/builder.ts'
 import type { Database } from '../database/database.ts'
 import type { Download } from '../fetch/errors.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
 import type { BaseImage } from '../image/base.ts'
 import type { PlannedArtifact } from '../image/fragment.ts'
-import { builtKey, filesKey } from '../image/fragment-keys.ts'
+import { builtKey, condaKey, filesKey } from '../image/fragment-keys.ts'
 import { keyOf } from '../image/keys.ts'
 import type { Transcoder } from '../image/transcode-pool.ts'
 import type { Artifact } from '../interpreter/lock.ts'
@@ -44,11 +44,25 @@ export interface MakeOrder {
   isPublic: (artifact: Artifact) => boolean
   /** Whether an operator vouches for the base, so that its byte code may serve everybody. */
   operatorBase: boolean
+  /** Of a conda environment: its Python, and the platform that its packages are for. */
+  conda?: { python: Artifact; subdir: string }
+  /** What compiles and builds; the base where absent. */
+  compiler?: Compiling
+  /** No byte code is made; it is what comes next. */
+  filesOnly?: true
   signal: AbortSignal
   report: (line: string) => void
   progress: (done: number) => void
   /** Told of each artifact as soon as its files are there, before its byte code, and whether they had to be made. */
   onFiles?: (artifact: PlannedArtifact, fresh: boolean) => void
+}
+
+/** An image whose Python compiles and builds for an environment that has a Python of its own. */
+export interface Compiling {
+  /** What its byte code is known by. */
+  id: Digest
+  /** Made when it is first needed. */
+  image: () => Promise<BaseImage>
 }
 
 /** Fragments of every artifact, and the account of them in bytes. */
@@ -68,9 +82,13 @@ export function isGlobal(artifact: Artifact, { local, isPublic }: MakeOrder): bo
 }
 
 /** What an artifact's files are known by. What is built from source depends on the base that builds it. */
-export function identityOf(artifact: Artifact, { base, probe }: MakeOrder): string {
+export function identityOf(artifact: Artifact, { base, probe, conda }: MakeOrder): string {
   if (artifact.sha256 === undefined)
     throw new Error(`${artifact.name}: its hash must be known before its fragments are made`)
+  if (artifact.conda) {
+    const python = artifact.conda.subdir === 'noarch' ? sitePackages(conda?.python) : ''
+    return condaKey(artifact.sha256, artifact.url ?? '', python)
+  }
   const python = minorVersion(probe)
   return artifact.filename.endsWith('.whl')
     ? filesKey(artifact.sha256, python)
@@ -83,6 +101,11 @@ function sourceOf(artifact: Artifact, sha256: string): string {
   if (kind === 'vcs') return keyOf(sha256, name, version)
   if (kind === 'directory') return keyOf(sha256, name, projectFolder(artifact))
   return subdirectory === '' ? sha256 : keyOf(sha256, subdirectory)
+}
+
+/** Where a Python of conda's has its packages. */
+function sitePackages(python: Artifact | undefined): string {
+  return python?.conda?.sitePackages ?? `lib/python${python?.version.split('.', 2).join('.')}/site-packages`
 }
 
 /** `3.11` of `3.11.2` */

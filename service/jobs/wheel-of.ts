@@ -81,7 +81,8 @@ async function built(
   transferred: number,
 ): Promise<LocalWheel> {
   order.report(`building a wheel of ${artifact.filename}`)
-  const wheel = await builder.buildWheel(order.base, order.probe, { artifact, source }, order)
+  const base = (await order.compiler?.image()) ?? order.base
+  const wheel = await builder.buildWheel(base, order.probe, { artifact, source }, order)
   const { file, [Symbol.asyncDispose]: remove } = await workFile(folder, wheel.bytes)
   return { file, filename: wheel.filename, transferred, [Symbol.asyncDispose]: remove }
 }

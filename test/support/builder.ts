@@ -5,7 +5,13 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import Docker from 'dockerode'
 import { tarArchive } from '../../common/tar.ts'
-import { BUILDER_TOOLS, bootstrapWheels, POETRY_TOOLS, type ToolList } from '../../service/builder/bootstrap.ts'
+import {
+  BUILDER_TOOLS,
+  bootstrapWheels,
+  CONDA_TOOLS,
+  POETRY_TOOLS,
+  type ToolList,
+} from '../../service/builder/bootstrap.ts'
 import type { Builder } from '../../service/builder/builder.ts'
 import { type BuilderOptions, builderContext, createBuilder } from '../../service/builder/containers.ts'
 import type { BuilderContext } from '../../service/builder/context.ts'
@@ -47,7 +53,8 @@ export async function testBuilder(): Promise<TestBuilder> {
   const image = () => toolImage(context, BUILDER_TOOLS, folder)
   const another = (options: Partial<BuilderOptions>) => {
     const poetryImage = () => toolImage(context, POETRY_TOOLS, folder)
-    const builder = createBuilder({ ...shared, blobs, folder, image, poetryImage, ...options })
+    const condaImage = () => toolImage(context, CONDA_TOOLS, folder)
+    const builder = createBuilder({ ...shared, blobs, folder, image, poetryImage, condaImage, ...options })
     made.push(builder)
     return builder
   }

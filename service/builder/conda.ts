@@ -1,0 +1,141 @@
+import { createReadStream } from 'node:fs'
+import * as z from 'zod/mini'
+import type { Artifact } from '../interpreter/lock.ts'
+import type { Report, ResolveOptions, StepOptions } from './builder.ts'
+import type { BuilderContext } from './context.ts'
+import { BrokenFrames, type Frames } from './frames.ts'
+import { ask, type KeepOptions, type KeptStep, KeptSteps, keptStep } from './kept-steps.ts'
+import { pythonSource } from './python-source.ts'
+import { BUILDER_ENV } from './resolver-pool.ts'
+import { Step } from './step.ts'
+
+const PROGRAM = pythonSource('conda')
+
+/** A conda package to be linked. */
+export interface LinkRequest {
+  artifact: Artifact
+  /** Its verified archive on this machine. */
+  file: string
+  /** Bytes of it. */
+  size: number
+  /** The Python of its environment: noarch packages go where that has its packages. */
+  python: Artifact
+  /** `linux-64` */
+  subdir: string
+}
+
+/** One file or link of a linked package. */
+export interface LinkedFile {
+  /** Inside the environment. */
+  path: string
+  mode: number
+  /** Seconds since 1970, as the package has it; 0 for what linking makes. */
+  mtime: number
+  link?: string
+  /** Bytes. */
+  size: number
+  /** To be read before the next file is asked for. */
+  content: () => AsyncIterable<Buffer>
+}
+
+/** A package as it is in an environment. */
+export interface LinkedPackage {
+  /** In the order of their paths. */
+  files: AsyncIterable<LinkedFile>
+  /** It has a script that conda would run after linking; nobody does here. */
+  script: boolean
+}
+
+/** A package that can't be linked. */
+export class LinkFailed extends Error {
+  override name = 'LinkFailed'
+  readonly package: string
+  readonly hint = 'The package is damaged or of an unknown format: use another build or version of it.'
+  constructor({ name, filename }: Artifact, why: string) {
+    super(`${filename} can't be linked: ${why}`)
+    this.package = name
+  }
+}
+
+const Row = z.tuple([z.string(), z.int(), z.int(), z.nullable(z.string()), z.int().check(z.minimum(0))])
+const Linked = z.union([
+  z.object({ failed: z.string() }),
+  z.object({ files: z.array(Row), script: z.boolean(), name: z.string(), version: z.string() }),
+])
+
+/** rattler in containers of an image of its own, without network: it gets all that it reads from here. */
+export class CondaTool {
+  readonly #steps: KeptSteps<KeptStep>
+
+  /** @param image gives the reference of the image with rattler, made where it is missing */
+  constructor(context: BuilderContext, image: (report: Report) => Promise<string>, options: KeepOptions) {
+    this.#steps = new KeptSteps((step) => open(context, image, step), options)
+  }
+
+  /**
+   * Links one package by itself.
+   * @param take reads all of the package's files
+   * @throws {LinkFailed}
+   */
+  async link<T>(
+    { artifact, file, size, python, subdir }: LinkRequest,
+    options: ResolveOptions,
+    take: (linked: LinkedPackage) => Promise<T>,
+  ): Promise<T> {
+    const { url = '', filename, conda } = artifact
+    const request = {
+      ...{ link: filename, url, channel: conda?.channel ?? '', subdir, size },
+      python: { version: python.version, build: python.conda?.build, sitePackages: python.conda?.sitePackages },
+    }
+    const linked = await this.#steps.use(options, async (kept) => {
+      const answer = z.safeParse(Linked, await ask(kept, request, createReadStream(file)))
+      if (!answer.success) throw new BrokenFrames('what it says of a linked package is not credible')
+      if ('failed' in answer.data) return new LinkFailed(artifact, answer.data.failed)
+      const { files, script, name } = answer.data
+      if (name !== artifact.name) return new LinkFailed(artifact, `it says of itself that it is ${name}`)
+      return { value: await take({ files: filesOf(kept.frames, files), script }) }
+    })
+    if (linked instanceof LinkFailed) throw linked
+    return linked.value
+  }
+
+  /** Removes the containers that are kept ready. */
+  async close(): Promise<void> {
+    await this.#steps.close()
+  }
+}
+
+async function* filesOf(frames: Frames, rows: z.infer<typeof Row>[]): AsyncGenerator<LinkedFile> {
+  for (const [path, mode, mtime, link, size] of rows) {
+    yield { path, mode, mtime, size, content: () => frames.pieces(size), ...(link !== null && { link }) }
+  }
+}
+
+async function open(
+  context: BuilderContext,
+  image: (report: Report) => Promise<string>,
+  { signal, report }: StepOptions,
+): Promise<KeptStep> {
+  const reference = await image(report)
+  signal.throwIfAborted()
+  const step = await Step.open(
+    context,
+    {
+      name: 'conda',
+      image: reference,
+      command: [`${BUILDER_ENV}/bin/python3`, '-I', '-c', PROGRAM],
+      user: '0:0',
+      network: 'none',
+      watchDisk: true,
+    },
+    // It may outlive this request, and has nothing to say but why it died.
+    { signal: new AbortController().signal, report: () => {} },
+  )
+  try {
+    await step.start()
+    return keptStep(step)
+  } catch (error) {
+    await step[Symbol.asyncDispose]()
+    throw error
+  }
+}

@@ -1,0 +1,138 @@
+import { Slots } from '../fetch/slots.ts'
+import type { ResolveOptions, StepOptions } from './builder.ts'
+import { Frames } from './frames.ts'
+import type { Step } from './step.ts'
+
+/** A container whose program waits for requests. */
+export interface KeptStep {
+  step: Step
+  frames: Frames
+}
+
+export interface KeepOptions {
+  /** Milliseconds that an unused one is kept. */
+  keep: number
+  /** How many unused ones are kept in all. */
+  most: number
+  /** How many work at a time. */
+  atOnce: number
+}
+
+interface Idle<K extends KeptStep> {
+  domain: string | undefined
+  kept: K
+  timer: NodeJS.Timeout
+}
+
+/**
+ * Containers that are kept ready for their domain for a while, with what they have learned. They read what users and
+ * packages wrote: one that was led astray must not work for another repository, so none is shared between two domains.
+ */
+export class KeptSteps<K extends KeptStep> {
+  readonly #open: (options: StepOptions) => Promise<K>
+  readonly #options: KeepOptions
+  readonly #slots: Slots
+  #idle: Idle<K>[] = []
+  #closed = false
+
+  /** @param open makes a container and starts its program */
+  constructor(open: (options: StepOptions) => Promise<K>, options: KeepOptions) {
+    this.#open = open
+    this.#options = options
+    this.#slots = new Slots(options.atOnce)
+  }
+
+  /**
+   * Lets `work` have one of them. One that was kept may have died while nobody looked: where it fails, `work` is done
+   * once more with a new one.
+   */
+  async use<T>({ domain, ...options }: ResolveOptions, work: (kept: K) => Promise<T>): Promise<T> {
+    const { signal } = options
+    using _ = await this.#slots.take(signal)
+    const kept = this.#take(domain)
+    if (kept) {
+      try {
+        return await this.#serve(domain, kept, signal, work)
+      } catch {
+        signal.throwIfAborted()
+      }
+    }
+    return await this.#serve(domain, await this.#open(options), signal, work)
+  }
+
+  /** Removes all that are kept. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all(this.#idle.splice(0).map((idle) => this.#discard(idle)))
+  }
+
+  #take(domain: string | undefined): K | undefined {
+    const found = this.#idle.find((idle) => domain !== undefined && idle.domain === domain)
+    if (!found) return undefined
+    this.#idle.splice(this.#idle.indexOf(found), 1)
+    clearTimeout(found.timer)
+    found.kept.step.restartClock()
+    return found.kept
+  }
+
+  async #serve<T>(domain: string | undefined, kept: K, signal: AbortSignal, work: (kept: K) => Promise<T>): Promise<T> {
+    const { step } = kept
+    const abort = () => step.stop(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      signal.throwIfAborted()
+      const result = await work(kept).catch((error) => step.blame(error))
+      await this.#giveBack(domain, kept)
+      return result
+    } catch (error) {
+      await step[Symbol.asyncDispose]()
+      throw error
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  async #giveBack(domain: string | undefined, kept: K): Promise<void> {
+    if (this.#closed || domain === undefined) return await kept.step[Symbol.asyncDispose]()
+    kept.step.stopClock()
+    const idle: Idle<K> = { domain, kept, timer: setTimeout(() => void this.#expire(idle), this.#options.keep) }
+    idle.timer.unref()
+    this.#idle.push(idle)
+    const oldest = this.#idle.length > this.#options.most ? this.#idle.shift() : undefined
+    if (oldest) await this.#discard(oldest)
+  }
+
+  async #expire(idle: Idle<K>): Promise<void> {
+    this.#idle = this.#idle.filter((other) => other !== idle)
+    await this.#discard(idle)
+  }
+
+  async #discard({ kept, timer }: Idle<K>): Promise<void> {
+    clearTimeout(timer)
+    await kept.step[Symbol.asyncDispose]()
+  }
+}
+
+/** A started step with its output to be read. */
+export function keptStep(step: Step): KeptStep {
+  return { step, frames: new Frames(step.stdout) }
+}
+
+/**
+ * Sends a line of JSON and bytes behind it, and gives the line that answers it.
+ * @throws why its container ended, where it did
+ */
+export async function ask(
+  { step, frames }: KeptStep,
+  request: object,
+  bytes: AsyncIterable<Uint8Array> = none(),
+): Promise<unknown> {
+  await step.write(`${JSON.stringify(request)}\n`)
+  for await (const piece of bytes) if (!(await step.write(piece))) break
+  const answer = await frames.line()
+  if (answer !== undefined) return answer
+  await step.finish()
+  throw step.lost()
+}
+
+async function* none(): AsyncGenerator<Uint8Array> {}

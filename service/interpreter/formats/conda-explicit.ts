@@ -1,0 +1,88 @@
+import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
+import { environmentText } from '../../../common/environment-text.ts'
+import { type CondaTarget, condaArtifact, condaLock, condaTarget, fits, parseCondaUrl, pythonOf } from '../conda.ts'
+import type { Artifact } from '../lock.ts'
+import type { InterpreterSpec } from '../spec.ts'
+import { wrongPlatform } from './conda-platform.ts'
+import type { Format } from './format.ts'
+
+/** What `conda list --explicit` writes, with or without hashes; taken as it is. */
+export const condaExplicitFormat: Format = {
+  name: 'conda-explicit',
+  options: [],
+
+  async load(code, path) {
+    const bytes = await code.read(path)
+    if (bytes === undefined) {
+      throw new EnvironmentFileError(path, undefined, 'there is no such file', 'Commit it, or correct "interpreter".')
+    }
+    const files = { [path]: environmentText(path, bytes) }
+    readAll({ path, files })
+    return files
+  },
+
+  async lock(spec, probe) {
+    const target = condaTarget(spec.path, probe)
+    const packages = readAll(spec)
+    checkPlatform(spec.path, packages, target)
+    const artifacts = packages.map(({ artifact }) => artifact)
+    pythonOf({ source: spec.path, artifacts })
+    return condaLock(spec.path, artifacts, { subdir: target.subdir, variables: {}, pip: [] })
+  },
+
+  locate(spec, name) {
+    const found = readAll(spec).find(({ artifact }) => artifact.name === name)
+    return found && { file: spec.path, line: found.line }
+  },
+}
+
+interface Row {
+  artifact: Artifact
+  line: number
+}
+
+function readAll({ path, files }: Pick<InterpreterSpec, 'path' | 'files'>): Row[] {
+  const lines = (files[path] ?? '').split('\n').map((text, index) => ({ text: text.trim(), line: index + 1 }))
+  const said = lines.filter(({ text }) => text !== '' && !text.startsWith('#'))
+  if (!said.some(({ text }) => text === '@EXPLICIT')) {
+    const why = said.length === 0 ? 'it is empty' : 'it has no line @EXPLICIT'
+    throw new EnvironmentFileError(path, undefined, why, 'Make it by: conda list --explicit --sha256 > FILE')
+  }
+  const rows = said.filter(({ text }) => text !== '@EXPLICIT').map((line) => parseLine(path, line))
+  const seen = new Map<string, number>()
+  for (const { artifact, line } of rows) {
+    const before = seen.get(artifact.name)
+    if (before !== undefined) {
+      const hint = 'Keep one of the two lines.'
+      throw new EnvironmentFileError(path, line, `${artifact.name} is listed on line ${before} already`, hint)
+    }
+    seen.set(artifact.name, line)
+  }
+  return rows
+}
+
+function parseLine(path: string, { text, line }: { text: string; line: number }): Row {
+  const [url = '', ...rest] = text.split('#')
+  const fail = (why: string, hint: string) => new EnvironmentFileError(path, line, why, hint)
+  const parsed = parseCondaUrl(url)
+  if (!parsed) {
+    const shown = url.replace(/\/\/[^/@]*@/, '//')
+    throw fail(`${shown} is no URL of a conda package`, 'It must end like linux-64/NAME-VERSION-BUILD.conda.')
+  }
+  const hash = rest.join('#').split('&', 1)[0]?.toLowerCase() ?? ''
+  const [, sha256, md5] = /^(?:(?:sha256:)?([0-9a-f]{64})|(?:md5:)?([0-9a-f]{32}))$/.exec(hash) ?? []
+  if (hash !== '' && !sha256 && !md5) {
+    throw fail(`#${hash} is neither an md5 nor a sha256`, 'Correct it, or make the list anew.')
+  }
+  return { artifact: condaArtifact(url, parsed, { sha256, md5 }), line }
+}
+
+/** Before any download: its URLs say which platform each package is for. */
+function checkPlatform(path: string, rows: Row[], target: CondaTarget): void {
+  const foreign = rows.filter(({ artifact }) => !fits(artifact.conda?.subdir ?? '', target))
+  const [first] = foreign
+  if (!first) return
+  throw wrongPlatform(path, first.line, foreign[0]?.artifact.conda?.subdir ?? '', target, {
+    names: foreign.map(({ artifact }) => `${artifact.name} ${artifact.version}`),
+  })
+}
