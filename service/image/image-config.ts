@@ -48,7 +48,8 @@ function environment(base: string[], { env = {}, active = VIRTUAL }: ImageOverri
   const variables = new Map(base.map((pair): [string, string] => splitOnce(pair)))
   variables.delete('PYTHONHOME')
   variables.set('PATH', `/${ENVIRONMENT}/bin:${variables.get('PATH') || DEFAULT_PATH}`)
-  for (const [name, value] of Object.entries(sorted({ ...active, ...env }))) variables.set(name, value)
+  for (const given of [active, env])
+    for (const [name, value] of Object.entries(sorted(given))) variables.set(name, value)
   return [...variables].map(([name, value]) => `${name}=${value}`)
 }
 
