@@ -82,7 +82,7 @@ export function isGlobal(artifact: Artifact, { local, isPublic }: MakeOrder): bo
 }
 
 /** What an artifact's files are known by. What is built from source depends on the base that builds it. */
-export function identityOf(artifact: Artifact, { base, probe, conda }: MakeOrder): string {
+export function identityOf(artifact: Artifact, { base, probe, conda, compiler }: MakeOrder): string {
   if (artifact.sha256 === undefined)
     throw new Error(`${artifact.name}: its hash must be known before its fragments are made`)
   if (artifact.conda) {
@@ -92,7 +92,7 @@ export function identityOf(artifact: Artifact, { base, probe, conda }: MakeOrder
   const python = minorVersion(probe)
   return artifact.filename.endsWith('.whl')
     ? filesKey(artifact.sha256, python)
-    : builtKey(sourceOf(artifact, artifact.sha256), python, base.digest)
+    : builtKey(sourceOf(artifact, artifact.sha256), python, compiler?.id ?? base.digest)
 }
 
 /** What is built: the bytes of an sdist alone, or besides them where the project lies and which version it is given. */
