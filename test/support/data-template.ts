@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { constants, createReadStream, existsSync } from 'node:fs'
-import { cp, glob, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { cp, glob, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { standInRootfs } from '../../machine/debootstrap.ts'
@@ -64,10 +64,14 @@ async function claimed(folder: string): Promise<() => void> {
   }
 }
 
+/** Another checkout on this machine may still use a template that is younger (ms). */
+const KEPT_MS = 2 * 60 * 60 * 1000
+
 /** Templates of older sources, with what they have in the engine, and what an interrupted making left. */
 async function removeOthers(all: string): Promise<void> {
   for (const entry of await readdir(all, { withFileTypes: true })) {
-    if (!entry.isDirectory()) continue
+    const { mtimeMs } = await stat(join(all, entry.name))
+    if (!entry.isDirectory() || (!entry.name.endsWith('.part') && Date.now() - mtimeMs < KEPT_MS)) continue
     const host = await readFile(join(all, entry.name, 'template-host'), 'utf8').catch(() => undefined)
     if (host !== undefined) await removeImages(`${host}/`)
     await rm(join(all, entry.name), { recursive: true, force: true })
