@@ -59,10 +59,10 @@ async function dockerRun(image: string): Promise<number> {
   return seconds
 }
 
-/** How the engine knows the image that the service made. */
+/** How the engine knows the image that the service made, by a standby of it. */
 async function localName(digest: string): Promise<string> {
-  const images = await new Docker({ timeout: 60_000 }).listImages()
-  const name = images.flatMap((image) => image.RepoDigests ?? []).find((each) => each.endsWith(`@${digest}`))
-  if (!name) throw new Error(`the engine has no image ${digest}`)
-  return name
+  const filters = { label: [`run.meadow.image=${digest}`] }
+  const [standby] = await new Docker({ timeout: 60_000 }).listContainers({ all: true, filters })
+  if (!standby) throw new Error(`there is no container of ${digest}`)
+  return standby.Image
 }

@@ -95,7 +95,7 @@ async function readyStandby(file: string, image: string, since: number): Promise
 /** Whether a container is one of an image; one that is gone is of none. */
 async function isOf(container: Docker.Container, image: string): Promise<boolean> {
   try {
-    return (await container.inspect()).Config.Image.endsWith(`@${image}`)
+    return (await container.inspect()).Config.Labels['run.meadow.image'] === image
   } catch (error) {
     if ((error as { statusCode?: number }).statusCode === 404) return false
     throw error

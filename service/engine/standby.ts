@@ -13,6 +13,8 @@ export type { Acknowledge, LiveRun } from './live-run.ts'
 
 /** The label of every container that a node makes for runs; its value is the node's id. */
 export const NODE_LABEL = 'run.meadow.node'
+/** Digest of the image's manifest, as runs and builds say it: nodes may know the image by another. */
+export const IMAGE_LABEL = 'run.meadow.image'
 const PRELOAD_LIMIT = 60_000
 /** Beyond preloading: the interpreter's own start, and a machine under load. */
 const READY_LIMIT = 60_000

@@ -2,7 +2,7 @@ import type { Blobs, Digest } from '../blobs/blobs.ts'
 import type { Database } from '../database/database.ts'
 import { removeStandby, saveStandby } from '../database/nodes.ts'
 import type { Engine, NetworkClass } from '../engine/engine.ts'
-import { prepareStandby, type Standby } from '../engine/standby.ts'
+import { IMAGE_LABEL, prepareStandby, type Standby } from '../engine/standby.ts'
 import { keyOf } from '../image/keys.ts'
 import type { Domain } from '../policy/domain.ts'
 import type { BringImage } from './bring-image.ts'
@@ -11,6 +11,8 @@ import type { BringImage } from './bring-image.ts'
 export interface StandbyWish {
   /** How the engine knows the image. */
   image: string
+  /** Of the image's manifest. */
+  digest: Digest
   bundle: Digest
   /** What is put at `/workspace.1` and so on. */
   roots: Digest[]
@@ -102,6 +104,7 @@ export class StandbyPool {
         ...{ node, image, user, preload, sysPath, memory, cpus, network, disk },
         pids: PIDS,
         python: '/opt/env/bin/python',
+        labels: { [IMAGE_LABEL]: wish.digest },
         bundles: [wish.bundle, ...wish.roots].map((each) => () => blobs.open(each)),
       },
       either,

@@ -57,6 +57,7 @@ export class Wishes {
     const { network, warning } = effectiveNetwork(wanted, trusted, this.#networks)
     const wish: StandbyWish = {
       image: this.#images.reference(image),
+      digest: image.digest,
       bundle,
       roots: roots ?? [],
       domain,

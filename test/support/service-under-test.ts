@@ -90,7 +90,7 @@ export class ServiceUnderTest {
         ),
       )
       const there = (await this.containers()).filter(({ Id }) => ready.has(Id))
-      if (images.every((image) => there.some(({ Image }) => Image.endsWith(`@${image}`)))) return
+      if (images.every((image) => there.some(({ Labels }) => Labels['run.meadow.image'] === image))) return
       if (Date.now() > limit) throw new Error(`no standbys of ${images} came:\n${this.log.slice(-4000)}`)
       await sleep(20)
     }
