@@ -75,11 +75,11 @@ function requirementList(file: string, text: string, field: string, list: unknow
 
 function requirement(file: string, text: string, written: string): Requirement {
   const { name = '', text: said } = parseRequirement(written)
-  return { name, text: said, file, line: lineOf(text, written) }
+  return { name, text: said, file, line: lineOfText(text, written) }
 }
 
 /** The line in which a string stands; the first where nothing can be found, as for one that is written with escapes. */
-function lineOf(text: string, written: string): number {
+export function lineOfText(text: string, written: string): number {
   const index = [`"${written}"`, `'${written}'`].map((quoted) => text.indexOf(quoted)).find((at) => at >= 0)
   return lineAt(text, index) ?? 1
 }

@@ -12,6 +12,7 @@ import { lineAt } from './lock-places.ts'
 import { type Project, type ProjectRequirement, readProject } from './project.ts'
 import { tableAt } from './read-toml.ts'
 import { isExact, parseRequirement } from './requirement-lines.ts'
+import { withLocalProjects } from './uv-sources.ts'
 
 /** pyproject.toml without a lock: its dependencies, extras and groups, and the project itself where it is a package. */
 export const pyprojectFormat: Format = {
@@ -21,7 +22,7 @@ export const pyprojectFormat: Format = {
   async load(code, path) {
     const text = await requiredText(code, path, 'Commit it, or correct "interpreter".')
     checkProject(readProject(path, text), text)
-    return { [path]: text }
+    return await withLocalProjects(code, path, text)
   },
 
   requiresPython: (files, path) => projectOf({ files, path }).requiresPython,

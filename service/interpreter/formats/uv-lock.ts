@@ -1,17 +1,13 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
-import { environmentText } from '../../../common/environment-text.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
-import { chosen, type EnvironmentFiles, type InterpreterSpec } from '../spec.ts'
-import type { CodeFiles, Format } from './format.ts'
+import { chosen, type InterpreterSpec } from '../spec.ts'
+import type { Format } from './format.ts'
 import { lineAt, placeOfPackage } from './lock-places.ts'
 import { type ProjectRequirement, readProject } from './project.ts'
 import { requiredText } from './pyproject.ts'
-import { tableAt, texts } from './read-toml.ts'
-
-/** More projects than this in one workspace are a mistake or an attack. */
-const MOST_PROJECTS = 500
+import { addProjects, insideTree, withLocalProjects } from './uv-sources.ts'
 
 /** uv.lock, with the pyproject.toml files that it was made from. https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile */
 export const uvLockFormat: Format = {
@@ -23,14 +19,9 @@ export const uvLockFormat: Format = {
     if (lock.trim() === '') throw new EnvironmentFileError(path, undefined, 'is empty', renewal(path))
     const root = posix.join(posix.dirname(path), 'pyproject.toml')
     const text = await requiredText(code, root, `Commit it: ${path} is the lock of that project.`)
-    const files: EnvironmentFiles = { [path]: lock, [root]: text }
-    for (const project of await localProjects(code, { path, lock, root, text })) {
-      const bytes = await code.read(project)
-      if (bytes === undefined) continue
-      files[project] = environmentText(project, bytes)
-      readProject(project, files[project])
-    }
-    return files
+    const files = await withLocalProjects(code, root, text)
+    await addProjects(code, files, localProjects(path, lock))
+    return { [path]: lock, ...files }
   },
 
   requiresPython: (files, path) => /^requires-python = "([^"]*)"$/m.exec(files[path] ?? '')?.[1],
@@ -59,42 +50,12 @@ export const uvLockFormat: Format = {
   },
 }
 
-/** The pyproject.toml files of a lock's workspace members and local dependencies, its own left out. */
-async function localProjects(
-  code: CodeFiles,
-  { path, lock, root, text }: { path: string; lock: string; root: string; text: string },
-): Promise<string[]> {
-  const folder = posix.dirname(path)
-  const found = new Set(await workspaceMembers(code, root, text))
-  for (const match of lock.matchAll(/^source = \{ (?:editable|virtual|directory|path) = "([^"]+)" \}$/gm)) {
-    const target = posix.join(folder, match[1] ?? '')
-    if (target.startsWith('../') || target === '..' || match[1]?.startsWith('/')) {
-      throw new EnvironmentFileError(
-        path,
-        lineAt(lock, match.index),
-        `${match[1]} lies outside the repository`,
-        'Move it into the repository, or depend on a release of it.',
-      )
-    }
-    found.add(posix.join(target, 'pyproject.toml'))
-  }
-  found.delete(root)
-  if (found.size > MOST_PROJECTS) {
-    throw new EnvironmentFileError(root, undefined, `${found.size} projects are in its workspace`, 'Have fewer.')
-  }
-  return [...found].sort()
-}
-
-/** By the globs of `[tool.uv.workspace]`. */
-async function workspaceMembers(code: CodeFiles, root: string, text: string): Promise<string[]> {
-  const workspace = tableAt(readProject(root, text).content, 'tool', 'uv', 'workspace')
-  const folder = posix.dirname(root)
-  const globs = (list: unknown) => texts(list).map((glob) => posix.join(folder, glob, 'pyproject.toml'))
-  const [members, excluded] = [globs(workspace.members), globs(workspace.exclude)]
-  if (members.length === 0) return []
-  const matches = (path: string, list: string[]) => list.some((glob) => posix.matchesGlob(path, glob))
-  const paths = (await code.paths()).filter((each) => each.endsWith('/pyproject.toml'))
-  return paths.filter((each) => matches(each, members) && !matches(each, excluded))
+/** The pyproject.toml files of what a lock has by path. */
+function localProjects(path: string, lock: string): string[] {
+  const sources = lock.matchAll(/^source = \{ (?:editable|virtual|directory|path) = "([^"]+)" \}$/gm)
+  return [...sources].map(({ 1: written = '', index }) =>
+    posix.join(insideTree(path, lineAt(lock, index), written), 'pyproject.toml'),
+  )
 }
 
 function requirementsOf({ files, path }: InterpreterSpec): ProjectRequirement[] {
