@@ -20,6 +20,7 @@ export const INPUTS = {
   interpreter: treePath,
   'python-version': pythonVersion,
   'base-image': text,
+  'additional-software': nameList,
   groups: nameList,
   extras: nameList,
   deployment: text,

@@ -42,6 +42,7 @@ export function canonicalRequest(
 ): string {
   const files = Object.entries(code['environment-files'] ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
   return JSON.stringify({
+    'additional-software': sortedNames(interpreter['additional-software']),
     'base-image': interpreter['base-image'],
     'environment-files': files.length === 0 ? undefined : Object.fromEntries(files),
     extras: sortedNames(interpreter.extras),

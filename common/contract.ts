@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { APT_PACKAGE, APT_PACKAGE_HINT } from './apt-packages.ts'
 
 /**
  * The shapes on the wire, version 1. Client and service check with the same schemas.
@@ -45,6 +46,10 @@ export const InterpreterRequest = z.object({
   interpreter: z._default(z.string().check(z.minLength(1), z.maxLength(4096)), 'auto'),
   'python-version': z.optional(z.string().check(z.regex(/^3\.\d{1,2}$/, 'must look like 3.11'))),
   'base-image': z.optional(z.string().check(z.regex(/^[a-z0-9][a-zA-Z0-9._/:@-]{0,255}$/, 'must be an image name'))),
+  /** Packages that the base's apt installs, with `=version` where one is asked for. */
+  'additional-software': z.optional(
+    z.array(z.string().check(z.maxLength(200), z.regex(APT_PACKAGE, APT_PACKAGE_HINT))).check(z.maxLength(100)),
+  ),
   /** Dependency groups of a project or lock file. */
   groups: z.optional(NameList),
   /** Extras of a project or lock file. */

@@ -7,6 +7,7 @@ import type { Probe } from '../interpreter/probe.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
 import type { ActivateRequest } from './activate.ts'
 import type { LinkedPackage, LinkRequest } from './conda.ts'
+import type { AptOptions, Installed } from './apt.ts'
 
 export { ResolutionFailed } from '../interpreter/resolution.ts'
 export type { LinkedPackage, LinkRequest } from './conda.ts'
@@ -104,6 +105,11 @@ export interface Builder {
   link<T>(request: LinkRequest, options: ResolveOptions, take: (linked: LinkedPackage) => Promise<T>): Promise<T>
   /** Runs the activation scripts of a conda environment. Gives all that activation sets. */
   activate(request: ActivateRequest, options: StepOptions): Promise<Record<string, string>>
+  /**
+   * Installs packages by the base's own apt, and makes a layer of what that changed.
+   * @throws {AptFailed} in apt's own words
+   */
+  installByApt(base: BaseImage, packages: string[], options: AptOptions): Promise<Installed>
   /** Removes the containers that are kept ready. */
   close(): Promise<void>
 }

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import type { Blobs } from '../blobs/blobs.ts'
 import { lockSpec } from '../interpreter/formats.ts'
 import { activate } from './activate.ts'
+import { installByApt } from './apt.ts'
 import { buildWheel } from './build-wheel.ts'
 import type { Builder, Report } from './builder.ts'
 import { compile } from './compile.ts'
@@ -64,6 +65,7 @@ export function createBuilder(options: BuilderOptions): Builder {
       lockSpec(spec, probe, resolverFor({ context, pool, poetry, image }, { base, probe }, step)),
     compile: (base, requests, step) => compile(context, blobs, base, requests, step),
     buildWheel: (base, probe, request, step) => buildWheel({ context, image, folder }, { base, probe }, request, step),
+    installByApt: (base, packages, step) => installByApt(context, blobs, base, packages, step),
     activate: (request, step) => activate(context, request, step),
     link: (request, step, take) => conda.link(request, step, take),
     close: async () => void (await Promise.all([pool.close(), poetry.close(), conda.close()])),

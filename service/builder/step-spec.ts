@@ -16,6 +16,8 @@ export interface StepSpec {
   /** The image's own user where it is not set. */
   user?: string
   network: NetworkClass
+  /** Capabilities that root keeps, as Linux names them without `CAP_`; none where it is not set. */
+  capabilities?: string[]
   limits?: Partial<BuilderLimits>
   /** Whether its disk use is watched: where code runs that users chose. */
   watchDisk?: boolean
@@ -48,6 +50,7 @@ export function containerSpec(context: BuilderContext, spec: StepSpec, limits: B
     pids,
     disk,
     network: spec.network,
+    ...(spec.capabilities && { capabilities: spec.capabilities }),
   }
 }
 

@@ -151,6 +151,7 @@ function createOptions(spec: ContainerSpec, network: string): Docker.ContainerCr
       SecurityOpt: ['no-new-privileges'],
       // Root too then writes only where it is the owner.
       CapDrop: ['ALL'],
+      ...(spec.capabilities && { CapAdd: spec.capabilities }),
       PidsLimit: spec.pids,
       Memory: spec.memory,
       MemorySwap: spec.memory,

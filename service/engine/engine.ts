@@ -20,6 +20,8 @@ export interface ContainerSpec {
   /** Most processes and threads. */
   pids: number
   network: NetworkClass
+  /** Capabilities that root keeps, as Linux names them without `CAP_`: only for builders. */
+  capabilities?: string[]
   /** Most bytes that the container may write to its own file system. */
   disk: number
   /**

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
+import { type Owner, ownedHeader } from '../../common/owned-header.ts'
 import { TAR_END, tarPadding } from '../../common/tar.ts'
-import { type Owner, ownedHeader } from './tar-owner.ts'
 
 const FOLDER = new URL('./launcher/', import.meta.url)
 /** Where the launcher is in a container. */

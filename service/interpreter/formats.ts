@@ -46,6 +46,8 @@ export async function loadSpec(
   for (const option of OPTIONS) if (request[option]?.length) spec[option] = [...new Set(request[option])].sort()
   if (request['python-version'] !== undefined) spec.pythonVersion = request['python-version']
   if (request['base-image'] !== undefined) spec.baseImage = request['base-image']
+  const software = request['additional-software']
+  if (software?.length) spec.software = [...new Set(software)].sort()
   return spec
 }
 

@@ -25,6 +25,8 @@ export interface InterpreterSpec {
   requiresPython?: string
   /** `python:3.11-slim-bookworm`, where the user said it. */
   baseImage?: string
+  /** Packages of the base's apt, sorted, where the user wants some. */
+  software?: string[]
 }
 
 /** The groups and extras that a user asked for, as lists. */

@@ -85,6 +85,7 @@ const SHAPE_FIELDS = Object.keys(RunShape.shape)
 /** How a field's text becomes what the contract has, as the Action reads its inputs. */
 const READ: Record<string, (text: string) => unknown> = {
   interpreter: treePath,
+  'additional-software': nameList,
   groups: nameList,
   extras: nameList,
   submodules: boolean,
