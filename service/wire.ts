@@ -22,12 +22,13 @@ import { Admission } from './jobs/admission.ts'
 import { bringImageWith } from './jobs/bring-image.ts'
 import { buildHandler } from './jobs/build.ts'
 import { BuilderImage } from './jobs/builder-image.ts'
+import type { BaseParts } from './jobs/ensure-base.ts'
 import { ImagePipeline } from './jobs/ensure-image.ts'
 import { lockWith } from './jobs/ensure-lock.ts'
 import { createEventWriter } from './jobs/event-writer.ts'
 import { isRetryable } from './jobs/failure.ts'
 import { keepHouse } from './jobs/housekeeping.ts'
-import { ImageStore } from './jobs/image-store.ts'
+import { ImageStore, imageRepository } from './jobs/image-store.ts'
 import { Journal } from './jobs/journal.ts'
 import { KeyedQueue } from './jobs/keyed-queue.ts'
 import { layerIndex } from './jobs/layer-index.ts'
@@ -175,8 +176,9 @@ async function startWork(
   const transcoder = transcodePool(TRANSCODERS)
   opened.defer(() => transcoder.close())
   const upstream = new RegistryClient({ url: config.baseRegistry, ...ca })
-  const bases = new Bases(registry, blobs, upstream, config.baseRegistry.host)
-  const resolveBase = (name: string, signal: AbortSignal) => bases.resolve(name, info.platform, signal)
+  const openRegistry = (host: string) => new RegistryClient({ url: new URL(`https://${host}`), guarded: true, ...ca })
+  const bases = new Bases(registry, blobs, upstream, config.baseRegistry.host, openRegistry)
+  const resolveBase: BaseParts['resolveBase'] = (name, signal, note) => bases.resolve(name, info.platform, signal, note)
 
   const networks = info.networks
   const { network, warning } = effectiveNetwork('internet', true, networks)
@@ -213,7 +215,11 @@ async function startWork(
     queue: new KeyedQueue(),
     layers: layerIndex(database),
     seed: () => builderImage.seed(),
-    lock: lockWith({ database, blobs, builder, fetcher, resolveBase, bases: config.bases, index }),
+    lock: lockWith({
+      ...{ database, blobs, builder, fetcher, resolveBase, bases: config.bases, index },
+      extendBase: (base, layer, home) => bases.extend(base, layer, imageRepository(home)),
+      isOperatorBase: (name) => isOperatorBase(config.bases, name),
+    }),
     isPublic: (artifact) => isPublicIndex && artifact.index?.replace(/\/$/, '') === index.replace(/\/$/, ''),
     isOperatorBase: (name) => isOperatorBase(config.bases, name),
   })

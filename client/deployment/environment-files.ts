@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isContainerImage } from '../../common/container-image.ts'
 import { detect, FORMATS, formatOf } from '../../common/detect.ts'
 import { requirementsClosure } from '../../common/requirements-closure.ts'
 import type { Checkout } from './checkout.ts'
@@ -18,6 +19,7 @@ export interface LooseFile {
  * @throws {EnvironmentFileError} or {NotDetected} where what is named can't be used
  */
 export async function looseFiles(checkout: Checkout, commit: string, interpreter: string): Promise<LooseFile[]> {
+  if (isContainerImage(interpreter)) return []
   const loose = new Map<string, LooseFile>()
   const read = async (path: string) => {
     const committed = await checkout.read(commit, path)

@@ -123,6 +123,6 @@ export async function saveProbe(db: Db, probe: ProbeRow): Promise<void> {
   await db
     .insertInto('probes')
     .values(probe)
-    .onConflict((conflict) => conflict.doNothing())
+    .onConflict((conflict) => conflict.column('base').doUpdateSet({ probe: probe.probe }))
     .execute()
 }

@@ -26,7 +26,7 @@ export interface StandbySpec extends Pick<ContainerSpec, 'image' | 'memory' | 'c
   node: string
   /** Further labels. */
   labels?: Record<string, string>
-  /** The path of the image's Python: `/opt/env/bin/python`. */
+  /** The image's Python: a path, or a name that its PATH leads to. */
   python: string
   /** Who the image's processes run as, in numbers: `uid:gid`. */
   user: string

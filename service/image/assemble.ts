@@ -6,6 +6,7 @@ import type { NewLayer, Plan } from './layer-plan.ts'
 import { ensureLayer, type LayerIndex } from './layers.ts'
 import { type Layout, type LayoutLayer, layoutArtifact } from './layout.ts'
 import { CONFIG_TYPE, INFLATED_FROM, MANIFEST_TYPE, ociLayers, TAR_TYPE } from './media-types.ts'
+import type { EnvironmentKind } from './skeleton.ts'
 
 /** Layers that are written at a time. */
 const WRITERS = 2
@@ -17,6 +18,8 @@ export interface AssembleRequest {
   blobs: Blobs
   layers: LayerIndex
   overrides?: ImageOverrides
+  /** What the image is to code; a virtual environment where it is not set. */
+  kind?: EnvironmentKind
   /** Whether every engine that shall run the image reads zstd layers (Docker from 23 on). */
   zstd?: boolean
   signal?: AbortSignal
@@ -52,7 +55,7 @@ export async function assembleImage(request: AssembleRequest): Promise<Assembled
   const baseLayers = ociLayers(base, request.zstd ?? false)
   const { layers, written } = await writeLayers(request)
   const descriptors = [...baseLayers, ...layers.map(({ layer }) => layer)]
-  const config = await blobs.put(imageConfig(base, layers, request.overrides))
+  const config = await blobs.put(imageConfig(base, layers, request.overrides, request.kind))
   const manifest = imageManifest(base, config, descriptors.map(compressed))
   const plain = imageManifest(base, config, descriptors.map(plainTar))
   const { digest } = await blobs.put(manifest)

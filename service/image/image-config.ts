@@ -1,6 +1,6 @@
 import type { BaseImage, LayerDescriptor } from './base.ts'
 import type { LayoutLayer } from './layout.ts'
-import { ENVIRONMENT, FIXED_TIME } from './skeleton.ts'
+import { ENVIRONMENT, type EnvironmentKind, FIXED_TIME } from './skeleton.ts'
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const VIRTUAL = { VIRTUAL_ENV: `/${ENVIRONMENT}` }
@@ -20,7 +20,12 @@ export interface ImageOverrides {
  * entry point and no health check. Depends on its arguments alone, so the same image has the same digest.
  * https://github.com/opencontainers/image-spec/blob/main/config.md
  */
-export function imageConfig(base: BaseImage, layers: LayoutLayer[], overrides: ImageOverrides = {}): Buffer {
+export function imageConfig(
+  base: BaseImage,
+  layers: LayoutLayer[],
+  overrides: ImageOverrides = {},
+  kind: EnvironmentKind = 'venv',
+): Buffer {
   const [os, architecture, variant] = base.platform.split('/')
   const { user, workdir } = base.defaults
   const config = {
@@ -30,7 +35,7 @@ export function imageConfig(base: BaseImage, layers: LayoutLayer[], overrides: I
     ...(variant && { variant }),
     config: {
       ...(user && { User: user }),
-      Env: environment(base.defaults.env, overrides),
+      Env: environment(base.defaults.env, overrides, kind),
       ...(workdir && { WorkingDir: workdir }),
       ...(overrides.labels && { Labels: sorted(overrides.labels) }),
     },
@@ -43,12 +48,17 @@ export function imageConfig(base: BaseImage, layers: LayoutLayer[], overrides: I
   return Buffer.from(JSON.stringify(config))
 }
 
-/** The base's variables as `activate` would change them: our PATH first, and no PYTHONHOME. */
-function environment(base: string[], { env = {}, active = VIRTUAL }: ImageOverrides): string[] {
+/**
+ * The base's variables as `activate` would change them, where there is an environment: our PATH first, and no
+ * PYTHONHOME.
+ */
+function environment(base: string[], { env = {}, active = VIRTUAL }: ImageOverrides, kind: EnvironmentKind): string[] {
   const variables = new Map(base.map((pair): [string, string] => splitOnce(pair)))
-  variables.delete('PYTHONHOME')
-  variables.set('PATH', `/${ENVIRONMENT}/bin:${variables.get('PATH') || DEFAULT_PATH}`)
-  for (const given of [active, env])
+  if (kind !== 'image') {
+    variables.delete('PYTHONHOME')
+    variables.set('PATH', `/${ENVIRONMENT}/bin:${variables.get('PATH') || DEFAULT_PATH}`)
+  }
+  for (const given of kind === 'image' ? [env] : [active, env])
     for (const [name, value] of Object.entries(sorted(given))) variables.set(name, value)
   return [...variables].map(([name, value]) => `${name}=${value}`)
 }

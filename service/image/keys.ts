@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Digest } from '../blobs/blobs.ts'
+import type { EnvironmentKind } from './skeleton.ts'
 
 /** Grows whenever the same fragments would make other layers. Part of every key and of every layout. */
 export const LAYER_FORMAT = 1
@@ -9,19 +10,30 @@ export function keyOf(...parts: unknown[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 
-/**
- * What an image is known by, inside a domain.
- * @param apt key of the apt layer above the base; empty where there is none
- * @param seed hex sha256 of the pip that an environment without one is given
- */
-export function imageKey(lock: Digest, base: Digest, apt: string, seed: string): string {
-  return keyOf('image', LAYER_FORMAT, lock, base, apt, seed)
+/** What an image depends on besides the layer format. */
+export interface ImageParts {
+  /** Digest of the lock. */
+  lock: Digest
+  /** Digest of the base; with its additional software, where it has some. */
+  base: Digest
+  /** `linux/amd64` */
+  platform: string
+  /** Whether it has an environment of ours, and whether that shows what the base has. */
+  environment: EnvironmentKind
+  /** Hex sha256 of the pip that an environment without one is given; empty where it is given none. */
+  seed: string
+}
+
+/** What an image is known by, inside a domain. */
+export function imageKey({ lock, base, platform, environment, seed }: ImageParts): string {
+  return keyOf('image', LAYER_FORMAT, lock, base, platform, environment, seed)
 }
 
 /**
  * What a delta may be made on: the newest image with the same lineage, of the same branch if there is one.
  * @param environment how the interpreter was named: the environment file's path
+ * @param base digest of the base; with its additional software, where it has some
  */
-export function lineageKey(repository: string, environment: string, base: Digest, apt: string): string {
-  return keyOf('lineage', LAYER_FORMAT, repository, environment, base, apt)
+export function lineageKey(repository: string, environment: string, base: Digest): string {
+  return keyOf('lineage', LAYER_FORMAT, repository, environment, base)
 }

@@ -11,6 +11,12 @@ const WORKSPACE = 'workspace'
 /** The time of everything that we make: 2000-01-01, in seconds since 1970. Zip readers refuse times before 1980. */
 export const FIXED_TIME = Date.UTC(2000, 0, 1) / 1000
 
+/**
+ * What an image is to code: a virtual environment that hides what the base has, one that shows it, or just the base,
+ * where a container image is the interpreter.
+ */
+export type EnvironmentKind = 'venv' | 'venv on image' | 'image'
+
 /** A tar entry that comes from no fragment. */
 export interface OwnEntry extends TarEntry {
   /** What a file holds; nothing where absent. */
@@ -30,17 +36,23 @@ export function folderEntry(path: string, mode = 0o755): OwnEntry {
 
 /**
  * The virtual environment before anything is installed (as `venv` makes it, without activation scripts), parents
- * first. `pyvenv.cfg` makes Python take /opt/env as its prefix and hides the base's own site-packages.
+ * first. `pyvenv.cfg` makes Python take /opt/env as its prefix and hides the base's own site-packages, or shows them. Where
+ * the base is the interpreter, there is just a place for the code.
  * @throws {SkeletonRefused} when the base's interpreter is inside /opt/env, which the skeleton would hide
  */
-export function skeletonEntries(probe: Probe): OwnEntry[] {
+export function skeletonEntries(probe: Probe, kind: EnvironmentKind = 'venv'): OwnEntry[] {
+  // The code may be put here for any uid, and one container serves one run.
+  const workspace = folderEntry(WORKSPACE, 0o777)
+  if (kind === 'image') return [workspace]
   if (probe.executable.startsWith(`/${ENVIRONMENT}/`)) {
     throw new SkeletonRefused(`the base image's Python is ${probe.executable}, where the environment is put`)
   }
   const python = `python${minorVersion(probe)}`
+  // An environment on an environment knows only of what is below both, so the one between is named.
+  const isVenv = probe.prefix !== probe.basePrefix
   const config = [
     `home = ${posix.dirname(probe.executable)}`,
-    'include-system-site-packages = false',
+    `include-system-site-packages = ${kind === 'venv on image' && !isVenv}`,
     `version = ${probe.version}`,
     '',
   ].join('\n')
@@ -54,8 +66,8 @@ export function skeletonEntries(probe: Probe): OwnEntry[] {
     linkEntry(`${ENVIRONMENT}/lib64`, 'lib'),
     fileEntry(`${ENVIRONMENT}/pyvenv.cfg`, config),
     ...['python', 'python3', python].map((name) => linkEntry(`${ENVIRONMENT}/bin/${name}`, probe.executable)),
-    // The code may be put here for any uid, and one container serves one run.
-    folderEntry(WORKSPACE, 0o777),
+    ...(kind === 'venv on image' && isVenv ? [siteEntry(python, probe)] : []),
+    workspace,
   ]
 }
 
@@ -71,6 +83,12 @@ export function condaSkeleton(): OwnEntry[] {
     fileEntry(`${ENVIRONMENT}/conda-meta/history`, ''),
     folderEntry(WORKSPACE, 0o777),
   ]
+}
+
+/** Makes Python show the packages of the image's own virtual environment behind ours. */
+function siteEntry(python: string, { sitePackages }: Probe): OwnEntry {
+  const lines = sitePackages.map((folder) => `import site; site.addsitedir(${JSON.stringify(folder)})\n`)
+  return fileEntry(`${ENVIRONMENT}/lib/${python}/site-packages/_meadow_image.pth`, lines.join(''))
 }
 
 /** `3.11` of `3.11.2` */

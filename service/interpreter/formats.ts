@@ -1,9 +1,11 @@
+import { isContainerImage } from '../../common/container-image.ts'
 import type { InterpreterRequest } from '../../common/contract.ts'
 import { type EnvironmentFile, formatOf } from '../../common/detect.ts'
 import { EnvironmentFileError } from '../../common/environment-file-error.ts'
 import { environmentText } from '../../common/environment-text.ts'
 import { allowsPython } from '../policy/python-range.ts'
 import { condaExplicitFormat } from './formats/conda-explicit.ts'
+import { containerFormat, containerSpec } from './formats/container.ts'
 import type { CodeFiles, Format, FormatOption, Place } from './formats/format.ts'
 import { poetryFormat } from './formats/poetry.ts'
 import { pylockFormat } from './formats/pylock.ts'
@@ -17,6 +19,7 @@ import type { FormatName, InterpreterSpec } from './spec.ts'
 
 /** Every format that an environment file may have. */
 export const FORMATS: Record<FormatName, Format> = {
+  'container image': containerFormat,
   'requirements.txt': requirementsFormat,
   'pylock.toml': pylockFormat,
   'uv.lock': uvLockFormat,
@@ -34,8 +37,17 @@ export const FORMATS: Record<FormatName, Format> = {
 export async function loadSpec(
   code: CodeFiles,
   request: InterpreterRequest,
-  file: EnvironmentFile = formatOf(request.interpreter),
+  file?: EnvironmentFile,
 ): Promise<InterpreterSpec> {
+  const spec = isContainerImage(request.interpreter)
+    ? containerSpec(request)
+    : await fileSpec(code, request, file ?? formatOf(request.interpreter))
+  const software = request['additional-software']
+  if (software?.length) spec.software = [...new Set(software)].sort()
+  return spec
+}
+
+async function fileSpec(code: CodeFiles, request: InterpreterRequest, file: EnvironmentFile): Promise<InterpreterSpec> {
   const { path } = file
   const format = await formatByContent(code, file)
   checkOptions(request, { path, format })
@@ -46,13 +58,11 @@ export async function loadSpec(
   for (const option of OPTIONS) if (request[option]?.length) spec[option] = [...new Set(request[option])].sort()
   if (request['python-version'] !== undefined) spec.pythonVersion = request['python-version']
   if (request['base-image'] !== undefined) spec.baseImage = request['base-image']
-  const software = request['additional-software']
-  if (software?.length) spec.software = [...new Set(software)].sort()
   return spec
 }
 
 /** Explicit lists of conda packages are often called .txt, as requirements are: a line of theirs says what they are. */
-async function formatByContent(code: CodeFiles, { path, format }: EnvironmentFile): Promise<FormatName> {
+async function formatByContent(code: CodeFiles, { path, format }: EnvironmentFile): Promise<EnvironmentFile['format']> {
   if (format !== 'requirements.txt') return format
   const bytes = await code.read(path)
   return bytes && /^@EXPLICIT\s*$/m.test(environmentText(path, bytes)) ? 'conda-explicit' : format

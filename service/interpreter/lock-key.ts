@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isOnImage } from './formats/container.ts'
 import type { Probe } from './probe.ts'
 import type { InterpreterSpec } from './spec.ts'
 
@@ -25,6 +26,8 @@ export function lockKey(spec: InterpreterSpec, probe: Probe, platform: string, i
     libc.name,
     libc.version,
     tags[0],
+    spec.imageDigest ?? '',
+    isOnImage(spec) ? probe.installed : [],
   ]
   return createHash('sha256')
     .update(JSON.stringify([...parts, platform, index]))

@@ -1,5 +1,8 @@
+import type { Digest } from '../blobs/blobs.ts'
+
 /** The formats an environment file may have. One file in `formats/` each. */
 export type FormatName =
+  | 'container image'
   | 'requirements.txt'
   | 'pylock.toml'
   | 'uv.lock'
@@ -23,8 +26,10 @@ export interface InterpreterSpec {
   pythonVersion?: string
   /** Which Pythons the files allow, where they say it: `>=3.10,<4`. */
   requiresPython?: string
-  /** `python:3.11-slim-bookworm`, where the user said it. */
+  /** `python:3.11-slim-bookworm`, or `docker://…` for an image whose packages count, where the user said it. */
   baseImage?: string
+  /** What the base's name stood for when it was looked up, where it is `docker://…`: part of the lock and its key. */
+  imageDigest?: Digest
   /** Packages of the base's apt, sorted, where the user wants some. */
   software?: string[]
 }

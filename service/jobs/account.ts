@@ -26,11 +26,14 @@ export function knownAccount({ row, lock, layout }: StoredImage, waited: boolean
 /** The account of an image that was made. @param before the lock of the image that it was compared with */
 export function madeAccount(row: ImageRow, lock: Lock, made: Made, before: Lock | undefined): CacheAccount {
   const total = made.artifacts.length
-  const verdict: Verdict = made.fresh.size === total && total > 0 ? 'miss' : 'partial'
+  const verdict: Verdict = made.fresh.size === total ? 'miss' : 'partial'
   const { packages, sentence } = lockDiff(before, lock)
+  const isImage = total === 0
   return {
     verdict,
-    reason: `${made.fresh.size} of ${total} packages had to be made: ${sentence}`,
+    reason: isImage
+      ? 'no code was run in this image before'
+      : `${made.fresh.size} of ${total} packages had to be made: ${sentence}`,
     packages,
     'packages-new': made.fresh.size,
     'bytes-reused': made.bytesReused,

@@ -8,13 +8,14 @@ import type { BaseImage } from '../image/base.ts'
 import { keyOf } from '../image/keys.ts'
 import type { Lock } from '../interpreter/lock.ts'
 import { GLOBAL } from '../policy/domain.ts'
+import { type BaseParts, baseAndProbe } from './ensure-base.ts'
 import type { ImagePipeline } from './ensure-image.ts'
-import { baseAndProbe, type Locked, type LockParts, type Seed } from './ensure-lock.ts'
+import type { Locked, Seed } from './ensure-lock.ts'
 import type { ImageOrder } from './image-order.ts'
 import type { Journal } from './journal.ts'
 
 /** What making an image of tools needs. */
-export interface BuilderImageParts extends Pick<LockParts, 'database' | 'blobs' | 'builder' | 'resolveBase'> {
+export interface BuilderImageParts extends Pick<BaseParts, 'database' | 'blobs' | 'builder' | 'resolveBase'> {
   images: ImagePipeline
   /** What the image holds. */
   tools: ToolList
@@ -90,12 +91,13 @@ export class BuilderImage {
   async #fetched(told?: Report): Promise<Locked> {
     const { database, blobs, journal, folder, tools } = this.#parts
     const { signal } = new AbortController()
-    const { base, probe } = await baseAndProbe(this.#parts, this.#parts.base, journal, signal)
+    const { base, probe } = await baseAndProbe(this.#parts, this.#parts.base, { journal, signal })
+    const of = { compileBase: base, probe, environment: 'venv' as const }
     const key = keyOf('builder', tools.requirements, base.digest)
     const known = await findLock(database.state, [GLOBAL], key)
     if (known !== undefined && (await blobs.size(known.lock)) !== undefined) {
       const lock = await readJson<Lock>(blobs, known.lock)
-      if (await allThere(folder, lock)) return { lock, base, probe }
+      if (await allThere(folder, lock)) return { lock, base, ...of }
     }
     journal.note(`fetching the packages of the ${tools.name} image: this happens once`)
     told?.(`making the ${tools.name} image: this happens once`)
@@ -103,7 +105,7 @@ export class BuilderImage {
     const lock = bootstrapLock(await this.#parts.bootstrap(base, tools, folder, { signal, report }), tools)
     const { digest } = await blobs.put(Buffer.from(JSON.stringify(lock)))
     await database.write(({ db }) => saveLock(db, { domain: GLOBAL, key, lock: digest, created: Date.now() }))
-    return { lock, base, probe }
+    return { lock, base, ...of }
   }
 }
 

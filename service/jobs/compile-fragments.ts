@@ -33,8 +33,8 @@ export class Compiler {
   /** An artifact's byte code; undefined where it has no Python source. Whoever asks for many calls `finish` then. */
   byteCodeOf(artifact: Artifact, files: StoredFragment): Promise<StoredFragment | undefined> {
     if (!needsByteCode(artifact, files)) return Promise.resolve(undefined)
-    const { base, probe, domain, compiler } = this.#order
-    const key = bytecodeKey(identityOf(artifact, this.#order), probe.cacheTag, compiler?.id ?? base.digest)
+    const { compileBase, probe, domain, compiler } = this.#order
+    const key = bytecodeKey(identityOf(artifact, this.#order), probe.cacheTag, compiler?.id ?? compileBase.digest)
     const look = findFragment(this.#parts, domain, key).then((known) => {
       if (this.#abandoned) throw this.#abandoned.error
       if (known === undefined) return { compiled: this.#compiled(key, artifact, files) }
@@ -70,7 +70,7 @@ export class Compiler {
 
   async #compile(): Promise<void> {
     const { domain, operatorBase, report, compiler } = this.#order
-    const base = (await compiler?.image()) ?? this.#order.base
+    const base = (await compiler?.image()) ?? this.#order.compileBase
     for await (const { key, files, skipped } of this.#parts.builder.compile(base, this.#requests, this.#order)) {
       const wanted = this.#wanted.get(key)
       if (wanted === undefined) throw new Error(`byte code came for ${key}, which nobody asked for`)

@@ -95,9 +95,14 @@ export class ImagePipeline {
     await this.#pull(await this.#parts.store.save(order, locked, assembled), context)
   }
 
-  /** pip is part of an environment, as `venv` has it: where the lock has none, it is the builder's. Conda has it as a package. */
+  /**
+   * pip is part of an environment, as `venv` has it: where neither lock nor image has one, it is the builder's. Conda
+   * has it as a package.
+   */
   async #seeded(locked: Locked): Promise<Locked> {
-    if (locked.lock.conda || locked.lock.artifacts.some(({ name }) => name === 'pip')) return locked
+    const { lock, environment, probe } = locked
+    if (environment === 'image' || lock.conda || lock.artifacts.some(({ name }) => name === 'pip')) return locked
+    if (environment === 'venv on image' && probe.installed.some(({ name }) => name === 'pip')) return locked
     return { ...locked, seed: await this.#parts.seed() }
   }
 
@@ -203,7 +208,7 @@ export class ImagePipeline {
     before?: Made,
   ): Promise<Made> {
     const { isPublic, isOperatorBase } = this.#parts
-    const { base, probe } = locked
+    const { base, compileBase, probe } = locked
     const artifacts = special.artifacts ?? installed(locked)
     const total = artifacts.length
     return await journal.stage(
@@ -214,12 +219,13 @@ export class ImagePipeline {
           {
             artifacts,
             base,
+            compileBase,
             probe,
             domain: order.domain,
             code: order.code,
             local: localWheels(order, locked),
             isPublic,
-            operatorBase: isOperatorBase(base.name),
+            operatorBase: isOperatorBase(compileBase.name),
             signal,
             report: (line) => journal.note(line),
             progress: (done) => journal.tell({ kind: 'progress', what: 'packages', done, total }),
@@ -269,9 +275,10 @@ export class ImagePipeline {
     return await this.#assemble(locked, planFresh(planRequest(locked, artifacts)), signal)
   }
 
-  async #assemble({ base, active }: Locked, plan: Plan, signal: AbortSignal): Promise<AssembledImage> {
+  async #assemble({ base, active, environment }: Locked, plan: Plan, signal: AbortSignal): Promise<AssembledImage> {
     const { blobs, layers, zstd } = this.#parts
-    return await assembleImage({ base, plan, blobs, layers, zstd, signal, ...(active && { overrides: { active } }) })
+    const overrides = active && { overrides: { active } }
+    return await assembleImage({ base, plan, blobs, layers, zstd, signal, kind: environment, ...overrides })
   }
 
   async #pull(row: ImageRow, { journal, signal }: Context, early?: EarlyPull): Promise<string> {
@@ -291,6 +298,6 @@ export class ImagePipeline {
   }
 }
 
-function planRequest({ base, probe, lock }: Locked, artifacts: PlannedArtifact[]): PlanRequest {
-  return { base, skeleton: lock.conda ? condaSkeleton() : skeletonEntries(probe), artifacts }
+function planRequest({ base, probe, lock, environment }: Locked, artifacts: PlannedArtifact[]): PlanRequest {
+  return { base, skeleton: lock.conda ? condaSkeleton() : skeletonEntries(probe, environment), artifacts }
 }

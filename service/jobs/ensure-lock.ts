@@ -1,18 +1,15 @@
 import { createHash } from 'node:crypto'
-import type { Blobs } from '../blobs/blobs.ts'
 import { readJson } from '../blobs/read-json.ts'
 import type { Builder } from '../builder/builder.ts'
-import type { Database } from '../database/database.ts'
-import { findLock, findProbe, saveLock, saveProbe } from '../database/known.ts'
+import { findLock, saveLock } from '../database/known.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
-import type { BaseImage } from '../image/base.ts'
 import { condaProbe, pythonOf } from '../interpreter/conda.ts'
+import { isOnImage } from '../interpreter/formats/container.ts'
 import type { Artifact, Lock } from '../interpreter/lock.ts'
 import { lockKey } from '../interpreter/lock-key.ts'
-import type { Probe } from '../interpreter/probe.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
-import { chooseBase } from '../policy/bases.ts'
 import { type Domain, readable } from '../policy/domain.ts'
+import { type BaseParts, type PreparedBase, prepareBase } from './ensure-base.ts'
 import type { Journal } from './journal.ts'
 import { downloadOf } from './make-order.ts'
 import { type ProjectCode, pinSources } from './pin-sources.ts'
@@ -25,10 +22,8 @@ export interface Seed {
 }
 
 /** A lock with the base that it was made for. */
-export interface Locked {
+export interface Locked extends PreparedBase {
   lock: Lock
-  base: BaseImage
-  probe: Probe
   /** The pip that the environment is given, where the lock has none. */
   seed?: Seed
   /** What activating the environment sets, where that is known and it is a conda environment. */
@@ -42,33 +37,24 @@ export type EnsureLock = (
 ) => Promise<Locked>
 
 /** What locking needs. */
-export interface LockParts {
-  database: Database
-  blobs: Blobs
+export interface LockParts extends BaseParts {
   builder: Builder
   fetcher: Fetcher
-  /** Finds a base image by its name, or copies it in. */
-  resolveBase: (name: string, signal: AbortSignal) => Promise<BaseImage>
-  /** The operator's bases by Python version. */
-  bases: Record<string, string>
   /** What stands for the configured index in a lock's key. */
   index: string
 }
 
 /** Base, probe and lock of a spec; each is asked for once and then known. */
 export function lockWith(parts: LockParts): EnsureLock {
-  return async ({ domain, spec, code }, { journal, signal }) => {
-    const name = chooseBase(parts.bases, spec)
-    const { base, probe } = await journal.stage(
-      'base',
-      () => baseAndProbe(parts, name, journal, signal),
-      () => ({ detail: name }),
-    )
+  return async ({ domain, spec: asked, code }, { journal, signal }) => {
+    const { plain, ...prepared } = await prepareBase(parts, { domain, spec: asked }, { journal, signal })
+    const { base, probe } = prepared
+    const spec = isOnImage(asked) ? { ...asked, imageDigest: plain.digest } : asked
     const key = lockKey(spec, probe, base.platform, parts.index)
     const known = await findLock(parts.database.state, readable(domain), key)
     if (known !== undefined && (await parts.blobs.size(known.lock)) !== undefined) {
       const lock = await readJson<Lock>(parts.blobs, known.lock)
-      return lockedOn(base, probe, await pinSources(lock, code))
+      return lockedOn(prepared, await pinSources(lock, code))
     }
     const lock = await journal.stage(
       'resolve',
@@ -81,13 +67,14 @@ export function lockWith(parts: LockParts): EnsureLock {
     )
     const { digest } = await parts.blobs.put(Buffer.from(JSON.stringify(lock)))
     await parts.database.write(({ db }) => saveLock(db, { domain, key, lock: digest, created: Date.now() }))
-    return lockedOn(base, probe, await pinSources(lock, code))
+    return lockedOn(prepared, await pinSources(lock, code))
   }
 }
 
 /** A conda environment has a Python of its own. */
-function lockedOn(base: BaseImage, probe: Probe, lock: Lock): Locked {
-  return { lock, base, probe: lock.conda ? condaProbe(probe, pythonOf(lock)) : probe }
+function lockedOn(prepared: PreparedBase, lock: Lock): Locked {
+  const { probe } = prepared
+  return { ...prepared, lock, probe: lock.conda ? condaProbe(probe, pythonOf(lock)) : probe }
 }
 
 /**
@@ -108,19 +95,4 @@ async function withHashes(fetcher: Fetcher, lock: Lock, signal: AbortSignal): Pr
   }
   if (text === lock.text) return lock
   return { ...lock, text, artifacts, digest: `sha256:${createHash('sha256').update(text).digest('hex')}` }
-}
-
-/** A base image and what its Python says of itself: asked once a digest. */
-export async function baseAndProbe(
-  parts: Pick<LockParts, 'database' | 'builder' | 'resolveBase'>,
-  name: string,
-  journal: Journal,
-  signal: AbortSignal,
-): Promise<{ base: BaseImage; probe: Probe }> {
-  const base = await parts.resolveBase(name, signal)
-  const known = await findProbe(parts.database.state, base.digest)
-  if (known !== undefined) return { base, probe: JSON.parse(known.probe) as Probe }
-  const probe = await parts.builder.probe(base, { signal, report: (line) => journal.note(line) })
-  await parts.database.write(({ db }) => saveProbe(db, { base: base.digest, probe: JSON.stringify(probe) }))
-  return { base, probe }
 }

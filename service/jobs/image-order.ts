@@ -35,8 +35,9 @@ export function localWheels({ local }: ImageOrder, { seed }: Locked): MakeOrder[
 }
 
 /** What the image is known by, inside its domain. */
-export function keyOfImage({ lock, base, seed }: Locked): string {
-  return imageKey(lock.digest, base.digest, '', seed?.artifact.sha256 ?? '')
+export function keyOfImage({ lock, base, seed, environment }: Locked): string {
+  const { digest, platform } = base
+  return imageKey({ lock: lock.digest, base: digest, platform, environment, seed: seed?.artifact.sha256 ?? '' })
 }
 
 /** What a delta may be made on. */
@@ -45,5 +46,5 @@ export function lineageOf(
   base: Digest,
 ): Pick<ImageRow, 'lineage' | 'branch'> {
   const environment = JSON.stringify([spec.path, spec.groups ?? [], spec.extras ?? []])
-  return { lineage: lineageKey(repository, environment, base, ''), branch: branch ?? '' }
+  return { lineage: lineageKey(repository, environment, base), branch: branch ?? '' }
 }

@@ -93,6 +93,6 @@ export class ImageStore {
 }
 
 /** The embedded registry's repository of a domain's images. */
-function imageRepository(domain: Domain): string {
+export function imageRepository(domain: Domain): string {
   return `meadow/${domain}`
 }

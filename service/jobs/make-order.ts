@@ -34,6 +34,8 @@ export interface MakeParts {
 export interface MakeOrder {
   artifacts: Artifact[]
   base: BaseImage
+  /** What compiles, where `compiler` does not: the base without additional software, or the base. */
+  compileBase: BaseImage
   probe: Probe
   domain: Domain
   /** What artifacts with a path lie in. */
@@ -42,7 +44,7 @@ export interface MakeOrder {
   local: ReadonlyMap<string, { file: string; size: number; sha256: string }> | undefined
   /** Whether files of this artifact may serve everybody: it came without credentials from a public index. */
   isPublic: (artifact: Artifact) => boolean
-  /** Whether an operator vouches for the base, so that its byte code may serve everybody. */
+  /** Whether an operator vouches for that, so that its byte code may serve everybody. */
   operatorBase: boolean
   /** Of a conda environment: its Python, and the platform that its packages are for. */
   conda?: { python: Artifact; subdir: string }

@@ -103,7 +103,8 @@ export class StandbyPool {
       {
         ...{ node, image, user, preload, sysPath, memory, cpus, network, disk },
         pids: PIDS,
-        python: '/opt/env/bin/python',
+        // As the image's PATH leads to it: the environment's, or a container image's own.
+        python: 'python3',
         labels: { [IMAGE_LABEL]: wish.digest },
         bundles: [wish.bundle, ...wish.roots].map((each) => () => blobs.open(each)),
       },

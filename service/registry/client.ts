@@ -3,6 +3,8 @@ import type { Readable } from 'node:stream'
 import { getCACertificates } from 'node:tls'
 import { Agent, type Dispatcher, request } from 'undici'
 import { type Digest, isDigest } from '../blobs/blobs.ts'
+import { guardedLookup } from '../fetch/url-guard.ts'
+import { hostIsPrivate } from '../policy/addresses.ts'
 import { RegistryFailed } from './failed.ts'
 import { INDEX_TYPES, MANIFEST_TYPES } from './manifest.ts'
 import { type RegistryCredential, tokenFor } from './token-auth.ts'
@@ -21,6 +23,8 @@ export interface RegistryOptions {
   credential?: RegistryCredential
   /** PEM of authorities beside Node's own. */
   ca?: string
+  /** Whether it, and where it leads, may only be at public addresses: where not the operator but a user names it. */
+  guarded?: boolean
 }
 
 /** A manifest as a registry gave it, its digest checked. */
@@ -35,13 +39,19 @@ export class RegistryClient {
   readonly #url: URL
   readonly #credential: RegistryCredential | undefined
   readonly #agent: Agent
+  readonly #guarded: boolean
   /** `Authorization` by repository. */
   readonly #authorizations = new Map<string, string>()
 
-  constructor({ url, credential, ca }: RegistryOptions) {
+  constructor({ url, credential, ca, guarded = false }: RegistryOptions) {
     this.#url = url
     this.#credential = credential
-    const connect = { timeout: CONNECT_MS, ...(ca !== undefined && { ca: [...getCACertificates(), ca] }) }
+    this.#guarded = guarded
+    const connect = {
+      timeout: CONNECT_MS,
+      ...(ca !== undefined && { ca: [...getCACertificates(), ca] }),
+      ...(guarded && { lookup: guardedLookup }),
+    }
     this.#agent = new Agent({ connect, headersTimeout: HEADERS_MS, bodyTimeout: BODY_MS })
   }
 
@@ -109,6 +119,11 @@ export class RegistryClient {
   }
 
   async #ask(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    if (this.#guarded && hostIsPrivate(url.hostname)) {
+      throw new RegistryFailed(
+        `${url.host} is a private address, and only the registry of MEADOW_BASE_REGISTRY may be at one`,
+      )
+    }
     try {
       return await request(url, { dispatcher: this.#agent, headers, signal })
     } catch (error) {

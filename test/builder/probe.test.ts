@@ -73,7 +73,10 @@ describe('probe', () => {
     await new Promise((resolve) => docker.modem.followProgress(progress, resolve))
     try {
       const base = { ...(await testBase('3.11')), name: 'debian:none', reference }
-      await assert.rejects(parts.builder.probe(base, STEP), /^UnfitBase: debian:none: it has no python3 on the PATH/)
+      await assert.rejects(
+        parts.builder.probe(base, STEP),
+        /^UnfitBase: debian:none: no Python inside: it has no python3 on the PATH/,
+      )
     } finally {
       await docker.getImage(reference).remove()
     }

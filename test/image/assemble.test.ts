@@ -168,17 +168,22 @@ test('a layout of another format is not read', async () => {
 })
 
 test('keys depend on all of their parts', () => {
+  const image = {
+    ...{ lock: digest('1'), base: digest('2'), platform: 'linux/amd64', seed: '' },
+    environment: 'venv' as const,
+  }
   const keys = [
-    imageKey(digest('1'), digest('2'), '', ''),
-    imageKey(digest('2'), digest('1'), '', ''),
-    imageKey(digest('1'), digest('2'), 'apt', ''),
-    imageKey(digest('1'), digest('2'), '', 'pip'),
-    lineageKey('o/r', 'requirements.txt', digest('2'), ''),
-    lineageKey('o/r', 'other.txt', digest('2'), ''),
-    lineageKey('o/s', 'requirements.txt', digest('2'), ''),
+    imageKey(image),
+    imageKey({ ...image, lock: digest('2'), base: digest('1') }),
+    imageKey({ ...image, platform: 'linux/arm64' }),
+    imageKey({ ...image, environment: 'venv on image' }),
+    imageKey({ ...image, seed: 'pip' }),
+    lineageKey('o/r', 'requirements.txt', digest('2')),
+    lineageKey('o/r', 'other.txt', digest('2')),
+    lineageKey('o/s', 'requirements.txt', digest('2')),
   ]
   equal(new Set(keys).size, keys.length)
-  equal(imageKey(digest('1'), digest('2'), '', ''), keys[0])
+  equal(imageKey(image), keys[0])
 })
 
 async function requestFor(store: string, names: string[], base = BASE): Promise<AssembleRequest> {

@@ -20,7 +20,8 @@ const signal = () => AbortSignal.timeout(30_000)
 function basesOf(t: TestContext, api: TestApi, host: string, credential?: typeof CREDENTIAL): Bases {
   const client = new RegistryClient({ url: new URL(`http://${host}`), ...(credential && { credential }) })
   t.after(() => client.close())
-  return new Bases(api.registry, api.blobs, client, host)
+  const open = () => assert.fail('no other registry was named')
+  return new Bases(api.registry, api.blobs, client, host, open)
 }
 
 test('a base is copied once from a registry', async (t) => {

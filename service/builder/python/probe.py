@@ -1,10 +1,12 @@
 """Says what this Python is, as one line of JSON. Standard library only, Python 3.8 or later, any base image."""
 
 import glob
+import importlib.metadata
 import json
 import os
 import platform
 import re
+import site
 import struct
 import subprocess
 import sys
@@ -95,6 +97,23 @@ def tags(c_library, arch):
     yield from (version + "-none-any" for version in generic)
 
 
+def site_packages():
+    """The folders of installed packages, as this Python looks through them."""
+    known = {os.path.realpath(folder) for folder in site.getsitepackages()}
+    return [folder for folder in sys.path if os.path.isdir(folder) and os.path.realpath(folder) in known]
+
+
+def installed(folders):
+    """What is installed; of a package that is there twice, what would be imported."""
+    found = {}
+    for distribution in importlib.metadata.distributions(path=folders):
+        name, version = distribution.metadata["Name"], distribution.metadata["Version"]
+        if name and version and re.fullmatch(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", name, re.ASCII) and re.fullmatch(r"\w[\w.!+-]*", version, re.ASCII):
+            name = re.sub(r"[-_.]+", "-", name).lower()
+            found.setdefault(name, {"name": name, "version": version, "requires": distribution.requires or []})
+    return sorted(found.values(), key=lambda row: row["name"])
+
+
 def probe():
     if sys.version_info < (3, 8):
         raise SystemExit("its Python is {}; 3.8 is the oldest that is supported".format(platform.python_version()))
@@ -104,11 +123,15 @@ def probe():
     c_library = libc()
     if c_library is None:
         raise SystemExit("its C library is neither glibc nor musl")
+    folders = site_packages()
     return {
         "markers": markers(),
         "tags": list(tags(c_library, architecture())),
         "version": "{}.{}.{}".format(*sys.version_info[:3]),
         "basePrefix": sys.base_prefix,
+        "prefix": sys.prefix,
+        "sitePackages": folders,
+        "installed": installed(folders),
         "executable": os.path.realpath(sys.executable),
         "cacheTag": sys.implementation.cache_tag,
         "libc": c_library,

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
+import { baseImage } from '../support/bases.ts'
+import { startRegistry } from '../support/debian-registry.ts'
+import type { Project } from '../support/project.ts'
+import { ServiceUnderTest } from '../support/service-under-test.ts'
+
+/** Container images as interpreters, from a registry of their own, with real builds by the engine. */
+
+const exec = promisify(execFile)
+let folder: string
+let registry: Awaited<ReturnType<typeof startRegistry>>
+let service: ServiceUnderTest
+let project: Project
+const made = new Set<string>()
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'registry-'))
+  registry = await startRegistry(folder)
+  service = await ServiceUnderTest.start({ MEADOW_BASE_REGISTRY: `http://${registry.host}` })
+  project = await service.project('octo/harbour')
+})
+after(async () => {
+  await service?.close()
+  await registry?.stop()
+  await rm(folder, { recursive: true })
+  for (const image of made) await exec('docker', ['image', 'rm', image])
+})
+
+/** Builds an image on a stand-in and pushes it. Its name, as users name it. */
+async function push(tag: string, lines: string[], from?: string): Promise<string> {
+  const name = `${registry.host}/team/app:${tag}`
+  const dockerfile = [`FROM ${from ?? (await baseImage('3.11'))}`, ...lines].join('\n')
+  const options = { env: { ...process.env, DOCKER_BUILDKIT: '0' } }
+  const child = execFile('docker', ['build', '-q', '--network', 'none', '-t', name, '-'], options)
+  child.stdin?.end(dockerfile)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`docker build ended with ${code}`))))
+  await promise
+  made.add(name)
+  await exec('docker', ['push', '-q', name])
+  return `docker://${name}`
+}
+
+/** A package without files but its module and metadata, as a line of a Dockerfile. */
+function installed(folder: string, name: string, version: string): string {
+  const info = `${folder}/${name}-${version}.dist-info`
+  const metadata = `Metadata-Version: 2.1\\nName: ${name}\\nVersion: ${version}\\n`
+  return `RUN mkdir -p ${info} && printf '${metadata}' > ${info}/METADATA && echo 'version = "${version}"' > ${folder}/${name}.py`
+}
+
+const SITE = '/usr/local/lib/python3.11/dist-packages'
+
+test('code runs in an image as it is: its user, variables and Python, without its entry point', async () => {
+  const image = await push('plain', [
+    'RUN useradd --uid 4321 gardener',
+    installed(SITE, 'orchid', '1.5+team'),
+    'ENV SEASON=spring',
+    'WORKDIR /srv',
+    'USER gardener',
+    'ENTRYPOINT ["/bin/false"]',
+    'HEALTHCHECK CMD /bin/false',
+  ])
+  const files = { 'sow.py': 'import orchid\ndef bed():\n    return orchid.version\n' }
+  const commit = await project.commit(files)
+  await project.push(commit)
+  const command =
+    'echo $SEASON $(id -u) $PWD $(printenv VIRTUAL_ENV || echo none); python3 -c "import sow; print(sow.bed())"; touch ok'
+  const first = await project.ran(commit, { interpreter: image, command })
+  assert.equal(first.run.outcome, 'ok', first.stderr.toString() + first.run.message)
+  assert.equal(first.stdout.toString(), 'spring 4321 /workspace none\n1.5+team\n')
+  assert.equal(first.cache?.verdict, 'miss')
+  assert.deepEqual(first.cache?.unpinned, [image])
+
+  const called = await project.ran(commit, { interpreter: image, function: 'sow:bed' })
+  assert.equal(called.result, '1.5+team')
+
+  const { stdout } = await exec('skopeo', ['inspect', '--tls-verify=false', '--format', '{{.Digest}}', image])
+  const pinned = `${image.slice(0, -':plain'.length)}@${stdout.trim()}`
+  const next = await project.commit({ ...files, 'other.py': '' })
+  const byTag = await project.ran(next, { interpreter: image, command: 'ls other.py' })
+  assert.equal(byTag.cache?.verdict, 'hit')
+  const byDigest = await project.ran(next, { interpreter: pinned, command: 'ls other.py' })
+  assert.equal(byDigest.run.outcome, 'ok', byDigest.run.message)
+  assert.deepEqual(byDigest.cache?.unpinned, [])
+
+  // A tag that moved means the new image from the next build on, not for what was built.
+  await push('plain', ['ENV SEASON=autumn'])
+  const old = await project.ran(next, { interpreter: image, command: 'echo $SEASON' })
+  assert.equal(old.stdout.toString(), 'spring\n')
+  const last = await project.commit({ ...files, 'last.py': '' })
+  const moved = await project.ran(last, { interpreter: image, command: 'echo $SEASON' })
+  assert.equal(moved.stdout.toString(), 'autumn\n')
+})
+
+test('what is no image to run in is refused by name', async () => {
+  const commit = await project.commit({ 'requirements.txt': 'six\n' })
+  const failure = async (interpreter: string, more: object = {}) => {
+    const build = await project.built(await project.build(commit, { interpreter, ...more }))
+    assert.equal(build.state, 'failed')
+    return `${build.message} ${build.hint}`
+  }
+  const team = `docker://${registry.host}/team`
+  assert.match(await failure(`${team}/app:none`), /container image docker:.*app:none: 127\S+ does not have it/)
+  assert.match(await failure(`${team}/app@sha256:12`), /is no image name/)
+  assert.match(await failure('docker://127.0.0.1:1/x:1'), /127\.0\.0\.1:1 is a private address/)
+  assert.match(await failure('docker://registry.invalid/x:1'), /registry\.invalid does not answer/)
+  const none = await push('no-python', ['COPY . /nothing-to-run'], 'scratch')
+  assert.match(await failure(none), /no Python inside/)
+  assert.match(await failure(none, { 'base-image': 'python:3.11-slim-bookworm' }), /base-image: the interpreter is/)
+  assert.match(await failure(none, { 'python-version': '3.11' }), /python-version: a container image has its own/)
+})
