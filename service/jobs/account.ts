@@ -2,7 +2,7 @@ import type { CacheAccount, Verdict } from '../../common/contract.ts'
 import type { BuildRow, ImageRow } from '../database/schema.ts'
 import type { Plan } from '../image/layer-plan.ts'
 import type { Lock } from '../interpreter/lock.ts'
-import { lockDiff } from '../interpreter/lock-diff.ts'
+import { type Askers, lockDiff } from '../interpreter/lock-diff.ts'
 import type { StoredImage } from './image-store.ts'
 import type { Made } from './make-order.ts'
 
@@ -24,10 +24,15 @@ export function knownAccount({ row, lock, layout }: StoredImage, waited: boolean
 }
 
 /** The account of an image that was made. @param before the lock of the image that it was compared with */
-export function madeAccount(row: ImageRow, lock: Lock, made: Made, before: Lock | undefined): CacheAccount {
+export function madeAccount(
+  row: ImageRow,
+  lock: Lock,
+  made: Made,
+  { before, askers }: { before: Lock | undefined; askers: Askers },
+): CacheAccount {
   const total = made.artifacts.length
   const verdict: Verdict = made.fresh.size === total ? 'miss' : 'partial'
-  const { packages, sentence } = lockDiff(before, lock)
+  const { packages, sentence } = lockDiff(before, lock, askers)
   const isImage = total === 0
   return {
     verdict,

@@ -13,6 +13,7 @@ import { condaSkeleton, skeletonEntries } from '../image/skeleton.ts'
 import { pythonOf } from '../interpreter/conda.ts'
 import type { Artifact } from '../interpreter/lock.ts'
 import { describePlan, knownAccount, madeAccount } from './account.ts'
+import { askersOf } from './askers.ts'
 import type { BringImage } from './bring-image.ts'
 import { CondaImage } from './conda-image.ts'
 import { EarlyPull } from './early-pull.ts'
@@ -177,8 +178,11 @@ export class ImagePipeline {
   ): Promise<EnsuredImage> {
     const { plan, assembled } = await this.#layers(locked, made, below, context)
     const row = await this.#parts.store.save(order, locked, assembled)
+    // Read while the image is pulled.
+    const askers = askersOf(this.#parts.blobs, made.artifacts)
+    askers.catch(() => {})
     const reference = await this.#pull(row, context, early)
-    const account = madeAccount(row, locked.lock, made, parent?.lock)
+    const account = madeAccount(row, locked.lock, made, { before: parent?.lock, askers: await askers })
     return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
   }
 

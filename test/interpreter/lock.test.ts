@@ -46,13 +46,58 @@ describe('lock diff', () => {
     assert.deepEqual(packages, [
       { name: 'numpy', before: '2.1.0', after: '2.1.1', why: 'because requirements.txt:1 asks for numpy==2.1.1' },
       { name: 'pygments', after: '2', why: 'because requirements.txt changed' },
-      { name: 'pytz', before: '1', why: 'because requirements.txt changed' },
+      { name: 'pytz', before: '1', why: 'because nothing asks for it any more' },
       { name: 'rich', after: '14.0', why: 'because requirements.txt:3 asks for rich' },
     ])
     assert.equal(
       sentence,
       'numpy 2.1.0 -> 2.1.1, added pygments 2, removed pytz 1, added rich 14.0, because requirements.txt changed',
     )
+  })
+
+  test('what came with another package says with which', () => {
+    const after = lock(['numpy==2.1.1', 'pandas', 'rich'], {
+      ...{ numpy: '2.1.1', pandas: '2.2', pytz: '1', rich: '14.0' },
+      ...{ 'markdown-it-py': '3.0', mdurl: '0.1', pygments: '2' },
+    })
+    const edges: Record<string, string[]> = {
+      'markdown-it-py': ['rich'],
+      mdurl: ['markdown-it-py'],
+      pygments: ['rich', 'elsewhere'],
+      rich: ['pandas'],
+    }
+    const { packages, sentence } = lockDiff(before, after, (name) => edges[name] ?? [])
+    assert.equal(
+      sentence,
+      'numpy 2.1.0 -> 2.1.1, added rich 14.0, because requirements.txt changed; ' +
+        'added markdown-it-py 3.0, added pygments 2, because rich asks for them; ' +
+        'added mdurl 0.1, because markdown-it-py asks for it',
+    )
+    assert.deepEqual(
+      packages.map(({ name, why }) => [name, why]),
+      [
+        ['markdown-it-py', 'because rich asks for it'],
+        ['mdurl', 'because markdown-it-py asks for it'],
+        ['numpy', 'because requirements.txt:1 asks for numpy==2.1.1'],
+        ['pygments', 'because rich asks for it'],
+        ['rich', 'because requirements.txt:3 asks for rich'],
+      ],
+    )
+    const newer = lock(['numpy==2.1.0', 'pandas'], { numpy: '2.1.0', pandas: '2.2', pytz: '2' })
+    assert.equal(
+      lockDiff(before, newer, () => ['numpy', 'pandas', 'pytz']).sentence,
+      'pytz 1 -> 2, because numpy and pandas ask for it; it was resolved again, and requirements.txt leaves versions open',
+    )
+  })
+
+  test('a lock that was made anew although what it is made of asks for the same', () => {
+    const of = (versions: Record<string, string>): Lock => ({
+      ...lock(['rich'], versions, 'pyproject.toml'),
+      source: 'uv.lock',
+    })
+    const { packages, sentence } = lockDiff(of({ rich: '13' }), of({ rich: '14' }))
+    assert.equal(sentence, 'rich 13 -> 14, because uv.lock changed')
+    assert.equal(packages[0]?.why, 'because uv.lock changed')
   })
 
   test('the same again', () => {
