@@ -32,15 +32,26 @@ export class WorkflowJob {
     return new WorkflowJob(folder, workspace, project, { ...inputs, interpreter: 'auto' })
   }
 
-  /** Starts a step on a commit. */
-  async start(commit: string, inputs: Record<string, string>): Promise<Step> {
+  /**
+   * Starts a step on a commit.
+   * @param env what earlier steps left in the environment
+   */
+  async start(commit: string, inputs: Record<string, string>, env: Record<string, string> = {}): Promise<Step> {
     const folder = await mkdtemp(join(this.#folder, 'step-'))
-    return await startStep('main', folder, { ...this.#inputs, ...inputs }, { ...this.#github(), GITHUB_SHA: commit })
+    return await startStep(
+      'main',
+      folder,
+      { ...this.#inputs, ...inputs },
+      {
+        ...{ ...this.#github(), GITHUB_SHA: commit },
+        ...env,
+      },
+    )
   }
 
   /** A step to its end. */
-  async step(commit: string, inputs: Record<string, string>): Promise<StepResult> {
-    return await (await this.start(commit, inputs)).result
+  async step(commit: string, inputs: Record<string, string>, env: Record<string, string> = {}): Promise<StepResult> {
+    return await (await this.start(commit, inputs, env)).result
   }
 
   /** What a runner starts behind the steps, with what the step had saved. */
