@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { detect, type EnvironmentFile, formatOf, NotDetected } from '../../common/detect.ts'
+import { join, posix } from 'node:path'
+import { detect, type EnvironmentFile, FORMATS, formatOf, NotDetected } from '../../common/detect.ts'
 import { normalizeName } from '../../common/package-name.ts'
 import { digestOf } from '../../common/piece-index.ts'
 import { requirementsClosure } from '../../common/requirements-closure.ts'
@@ -28,7 +28,7 @@ export interface LocalEnvironment {
 }
 
 /** Locks of projects; conda's environments are asked before them. */
-const PROJECT_LOCKS = ['poetry.lock', 'uv.lock']
+const PROJECT_LOCKS = FORMATS.filter(({ detected }) => ['poetry.lock', 'uv.lock'].includes(detected))
 const LINUX_FILE = 'environment-linux.yml'
 
 /** Whether an interpreter is one of this machine: it has to be asked what it has. */
@@ -50,9 +50,9 @@ export async function localEnvironment(
   if (!isLocal(named)) return await ofFile(named, project, 'named by interpreter')
   if (python && existsSync(join(python.prefix, 'conda-meta'))) return await ofConda(named, project, python)
   if (named.startsWith('local-') && python) return ofFreeze(python, `what ${python.executable} has`)
-  const lock = PROJECT_LOCKS.find((name) => existsSync(join(project, name)))
+  const lock = detected(project, PROJECT_LOCKS)
   if (lock !== undefined) {
-    const found = await ofFile(lock, project, `found in ${project}`)
+    const found = await ofFile(lock.path, project, `found in ${project}`)
     return python?.virtual ? { ...found, pythonVersion: python.version } : found
   }
   if (python?.virtual) return ofFreeze(python, `what the active virtual environment ${python.prefix} has`)
@@ -65,9 +65,9 @@ export async function localEnvironment(
   )
 }
 
-function detected(project: string): EnvironmentFile | undefined {
+function detected(project: string, formats = FORMATS): EnvironmentFile | undefined {
   try {
-    return detect(readdirSync(project))
+    return detect(readdirSync(project), formats)
   } catch (error) {
     if (error instanceof NotDetected && error.code === 'no-environment-file') return undefined
     throw error
@@ -84,12 +84,18 @@ async function ofFile(path: string, project: string, why: string): Promise<Local
       'Correct "interpreter": paths are relative to the project.',
     )
   }
-  if (formatOf(path).format !== 'requirements.txt') return { ...none, wanted: [path] }
+  if (formatOf(path).format !== 'requirements.txt') return { ...none, wanted: [path, ...beside(path, project)] }
   const read = async (file: string) => {
     const at = join(project, file)
     return existsSync(at) ? await readFile(at) : undefined
   }
   return { ...none, wanted: Object.keys(await requirementsClosure(read, path)) }
+}
+
+/** A lock is read with the project file that it was made from. */
+function beside(path: string, project: string): string[] {
+  const file = posix.join(posix.dirname(path), 'pyproject.toml')
+  return existsSync(join(project, file)) ? [file] : []
 }
 
 async function ofConda(named: string, project: string, python: LocalInterpreter): Promise<LocalEnvironment> {
@@ -107,7 +113,7 @@ async function ofConda(named: string, project: string, python: LocalInterpreter)
   const { requirements, local } = freeze(python, ofPip)
   const file =
     requirements.length === 0
-      ? made('.meadow/conda-explicit.txt', explicit)
+      ? made(`.meadow/conda-${platform}.lock`, explicit)
       : made('.meadow/environment.yml', exported(requirements))
   const why = `what the conda environment ${python.prefix} has`
   return { interpreter: file.path, files: [file], wanted: [], local, why }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdir, symlink, unlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, symlink, unlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
@@ -18,7 +18,7 @@ test('everything on sys.path that is not the interpreter, in its order', async (
   const { api, id, folder, project, env, venv, prepare } = await mirrorSetUp(t)
   await write(project, { 'main.py': 'import lib', 'src/inner.py': '1' })
   await write(folder, { 'lib/lib.py': '2', 'other/other.py': '3', 'pth/pth.py': '4' })
-  const site = join(venv, 'lib', (await import('node:fs')).readdirSync(join(venv, 'lib'))[0] ?? '', 'site-packages')
+  const site = join(venv, 'lib', (await readdir(join(venv, 'lib')))[0] ?? '', 'site-packages')
   await write(site, { 'installed.py': '5', 'more.pth': `${join(folder, 'pth')}\n${join(project, 'src')}\n` })
   const PYTHONPATH = [join(folder, 'other'), join(folder, 'lib')].join(':')
   const { mirror, ...rest } = await prepare({}, { env: { ...env, PYTHONPATH } })

@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict'
+import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { withoutCredentials } from '../../client/deployment/conda-environment.ts'
+import { freeze } from '../../client/deployment/freeze.ts'
+import { type LocalEnvironment, localEnvironment } from '../../client/deployment/local-environment.ts'
+import { askInterpreter, type LocalInterpreter } from '../../client/deployment/local-interpreter.ts'
+import { bundleOfRoot, mirrorSetUp } from '../support/mirror.ts'
+import { temporaryFolder } from '../support/repositories.ts'
+
+const textOf = ({ files }: LocalEnvironment) => files[0]?.content.toString()
+
+async function write(folder: string, files: Record<string, string>): Promise<void> {
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(join(folder, path, '..'), { recursive: true })
+    await writeFile(join(folder, path), content)
+  }
+}
+
+/** Installs a package in a site-packages folder as pip leaves it. */
+async function install(site: string, name: string, version: string, more: Record<string, string> = {}, requires = '') {
+  const info = `${name}-${version}.dist-info`
+  const files: Record<string, string> = {
+    [`${info}/METADATA`]: `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n${requires}\n`,
+    [`${info}/INSTALLER`]: 'pip\n',
+  }
+  for (const [path, content] of Object.entries(more)) files[path.replace('INFO', info)] = content
+  files[`${info}/RECORD`] = Object.keys(files)
+    .map((path) => `${path},,\n`)
+    .join('')
+  await write(site, files)
+}
+
+async function siteOf(venv: string): Promise<string> {
+  return join(venv, 'lib', (await readdir(join(venv, 'lib')))[0] ?? '', 'site-packages')
+}
+
+test('a virtual environment is frozen: versions, direct addresses without credentials', async (t) => {
+  const { venv, project, env } = await mirrorSetUp(t)
+  const site = await siteOf(venv)
+  await install(site, 'plain', '1.0')
+  await install(site, 'pip', '99')
+  const direct = (url: object) => ({ 'INFO/direct_url.json': JSON.stringify(url) })
+  await install(
+    site,
+    'vcs',
+    '2',
+    direct({
+      url: 'https://me:pw@git.example/x.git',
+      vcs_info: { vcs: 'git', commit_id: 'c0ffee' },
+      subdirectory: 'py',
+    }),
+  )
+  await install(
+    site,
+    'archive',
+    '3',
+    direct({ url: 'https://u@files.example/a-3.whl', archive_info: { hash: 'sha256=abc' } }),
+  )
+  const python = await askInterpreter('auto', { folder: project, project, env })
+  const found = await localEnvironment('auto', project, python)
+  assert.equal(
+    textOf(found),
+    'archive @ https://files.example/a-3.whl#sha256=abc\nplain==1.0\nvcs @ git+https://git.example/x.git@c0ffee#subdirectory=py\n',
+  )
+  assert.equal(found.pythonVersion, python?.version)
+  assert.deepEqual(
+    await localEnvironment(
+      `local-python:${venv}`,
+      project,
+      await askInterpreter(`local-python:${venv}`, { folder: project, project, env: { PATH: env.PATH } }),
+    ).then(textOf),
+    textOf(found),
+  )
+})
+
+test('an editable install is mirrored with its source, and says that it is installed', async (t) => {
+  const { api, id, venv, folder, prepare } = await mirrorSetUp(t)
+  const site = await siteOf(venv)
+  const source = join(folder, 'lib')
+  await write(source, { 'src/lib/__init__.py': 'l', 'setup.py': 's' })
+  const finder = `MAPPING: dict[str, str] = {'lib': '${join(source, 'src', 'lib')}'}\n`
+  await install(site, 'lib', '1.0', {
+    'INFO/direct_url.json': JSON.stringify({ url: `file://${source}`, dir_info: { editable: true } }),
+    '__editable___lib_1_0_finder.py': finder,
+  })
+  const { mirror } = await prepare()
+  const roots = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
+  assert.deepEqual(roots[1], { 'lib/__init__.py': 'l' })
+  assert.deepEqual(Object.keys(roots[2] ?? {}).sort(), [
+    'lib-1.0.dist-info/INSTALLER',
+    'lib-1.0.dist-info/METADATA',
+    'lib-1.0.dist-info/direct_url.json',
+  ])
+  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1 }, { root: 2 }])
+})
+
+test("a project's lock is picked up; its .venv is the active Python", async (t) => {
+  const { project, prepare, said } = await mirrorSetUp(t)
+  await write(project, { 'poetry.lock': 'x', 'pyproject.toml': 'x', 'requirements.txt': 'x' })
+  const { interpreter, 'python-version': version } = await prepare()
+  assert.equal(interpreter, 'poetry.lock')
+  assert.match(version ?? '', /^3\.\d+$/)
+  assert.match(said[0] ?? '', /^Environment: poetry\.lock, found in .*project\.$/)
+})
+
+const PYTHON: LocalInterpreter = {
+  ...{ executable: '/env/bin/python', version: '3.11', platform: 'linux', prefix: '', virtual: false, sysPath: [] },
+  packages: [],
+}
+const MARKED = { name: 'appnope', version: '1', installer: 'pip', site: '/s', markers: ['sys_platform == "darwin"'] }
+
+/** A conda environment as conda notes it. */
+async function condaPrefix(folder: string, subdir: string): Promise<string> {
+  const prefix = join(folder, 'envs', 'science')
+  const note = (name: string, version: string, build: string, url: string) =>
+    JSON.stringify({
+      name,
+      version,
+      build,
+      url: `${url}/${name}-${version}-${build}.conda`,
+      subdir: url.split('/').at(-1),
+      sha256: 'ab',
+    })
+  await write(prefix, {
+    'conda-meta/history': '',
+    'conda-meta/numpy-2.json': note('numpy', '2.1.0', 'py311_0', `https://conda.example/t/to-ken/forge/${subdir}`),
+    'conda-meta/tz.json': note('tzdata', '2024', 'h0', 'https://u:p@conda.example/forge/noarch'),
+  })
+  return prefix
+}
+
+test('a conda environment is an explicit list; with what pip installed, an export', async (t) => {
+  const folder = await temporaryFolder(t)
+  const prefix = await condaPrefix(folder, 'linux-64')
+  const numpy = { name: 'NumPy', version: '2.1.0', installer: 'pip', site: '/s' }
+  const python = { ...PYTHON, prefix, packages: [numpy] }
+  const found = await localEnvironment('auto', folder, python)
+  assert.equal(found.interpreter, '.meadow/conda-linux-64.lock')
+  assert.equal(
+    textOf(found),
+    [
+      '# platform: linux-64',
+      '@EXPLICIT',
+      'https://conda.example/forge/linux-64/numpy-2.1.0-py311_0.conda#ab',
+      'https://conda.example/forge/noarch/tzdata-2024-h0.conda#ab',
+      '',
+    ].join('\n'),
+  )
+  const six = { name: 'six', version: '1.16.0', installer: 'pip', site: '/s' }
+  const mixed = await localEnvironment('auto', folder, { ...python, packages: [numpy, six] })
+  assert.equal(mixed.interpreter, '.meadow/environment.yml')
+  assert.match(textOf(mixed) ?? '', /- "numpy=2\.1\.0=py311_0"\n.*\n {2}- pip:\n {4}- "six==1\.16\.0"\n$/)
+  assert.doesNotMatch(textOf(mixed) ?? '', /to-ken|u:p/)
+})
+
+test('a conda environment of another platform is refused, but for a file for Linux beside it', async (t) => {
+  const folder = await temporaryFolder(t)
+  const python = { ...PYTHON, prefix: await condaPrefix(folder, 'osx-arm64'), platform: 'darwin' }
+  await assert.rejects(localEnvironment('auto', folder, python), (error: Error & { hint: string }) => {
+    assert.match(error.message, /is of osx-arm64: its packages can't be on Linux/)
+    assert.match(error.hint, /environment-linux\.yml/)
+    return true
+  })
+  await write(folder, { 'environment-linux.yml': 'dependencies: [python]\n' })
+  await assert.rejects(localEnvironment('local', folder, python), /is of osx-arm64/)
+  const found = await localEnvironment('auto', folder, python)
+  assert.deepEqual([found.interpreter, found.files], ['environment-linux.yml', []])
+})
+
+test('what only another system wants stays away by its marker', () => {
+  const python = { ...PYTHON, platform: 'darwin', packages: [MARKED] }
+  assert.deepEqual(freeze(python, () => true).requirements, ['appnope==1 ; (sys_platform == "darwin")'])
+  assert.deepEqual(freeze({ ...python, platform: 'linux' }, () => true).requirements, ['appnope==1'])
+})
+
+test('credentials are taken out of addresses', () => {
+  assert.equal(withoutCredentials('https://u:p@host/x@y'), 'https://host/x@y')
+  assert.equal(withoutCredentials('https://host/t/secret/forge/noarch/x.conda'), 'https://host/forge/noarch/x.conda')
+  assert.equal(withoutCredentials('https://host/forge/t/x.conda'), 'https://host/forge/t/x.conda')
+})
+
+test('what is not there is named, with what is', async (t) => {
+  const { project, env, folder } = await mirrorSetUp(t)
+  const ask = (named: string) => askInterpreter(named, { folder: project, project, env })
+  await assert.rejects(ask('local-python:/nowhere/python'), /interpreter: there is no \/nowhere\/python/)
+  await assert.rejects(ask('local-conda:nothing'), /interpreter: no conda environment nothing was found/)
+  await write(folder, { broken: '#!/bin/sh\necho "no module named os" >&2; exit 3\n' })
+  await chmod(join(folder, 'broken'), 0o755)
+  await assert.rejects(ask(`local-python:${join(folder, 'broken')}`), /can't be asked what it has: no module named os/)
+})
