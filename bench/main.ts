@@ -7,6 +7,7 @@ import { bake } from './bake.ts'
 import { Bench } from './bench.ts'
 import { change } from './change.ts'
 import { known } from './known.ts'
+import { mirror } from './mirror.ts'
 import { uv } from './project.ts'
 import { type Row, table } from './rows.ts'
 import { start } from './start.ts'
@@ -23,6 +24,7 @@ const BENCHES: Record<string, (bench: Bench) => Promise<Row[]>> = {
   start,
   webhook,
   action,
+  mirror,
   transcode,
   uv,
 }

@@ -102,7 +102,8 @@ async function ofConda(named: string, project: string, python: LocalInterpreter)
   const { platform, explicit, exported, holds } = await condaEnvironment(python.prefix)
   if (!platform.startsWith('linux-') && platform !== 'noarch') {
     if (named === 'auto' && existsSync(join(project, LINUX_FILE))) {
-      return await ofFile(LINUX_FILE, project, `as the active conda environment is of ${platform}`)
+      const why = `${LINUX_FILE}, as the active conda environment is of ${platform}`
+      return { interpreter: LINUX_FILE, files: [], wanted: [LINUX_FILE], local: [], why }
     }
     throw new MirrorRefused(
       `interpreter: the conda environment ${python.prefix} is of ${platform}: its packages can't be on Linux`,
