@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import type { Blobs } from '../blobs/blobs.ts'
+import { isOnImage } from '../interpreter/formats/container.ts'
 import { lockSpec } from '../interpreter/formats.ts'
 import { activate } from './activate.ts'
 import { installByApt } from './apt.ts'
@@ -62,7 +63,15 @@ export function createBuilder(options: BuilderOptions): Builder {
   return {
     probe: (base, step) => probeBase(context, base, step),
     resolve: (base, spec, probe, step) =>
-      lockSpec(spec, probe, resolverFor({ context, pool, poetry, image }, { base, probe }, step)),
+      lockSpec(
+        spec,
+        probe,
+        resolverFor(
+          { context, pool, poetry, image },
+          { base, probe, installed: isOnImage(spec) ? probe.installed : [] },
+          step,
+        ),
+      ),
     compile: (base, requests, step) => compile(context, blobs, base, requests, step),
     buildWheel: (base, probe, request, step) => buildWheel({ context, image, folder }, { base, probe }, request, step),
     installByApt: (base, packages, step) => installByApt(context, blobs, base, packages, step),

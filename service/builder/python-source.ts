@@ -6,6 +6,7 @@ type Name =
   | 'resolve'
   | 'failed'
   | 'uv_project'
+  | 'image_packages'
   | 'export_poetry'
   | 'compile'
   | 'build_wheel'
@@ -19,7 +20,7 @@ export function pythonSource(name: Name): string {
 }
 
 /** Programs that wait for requests, and the files that each has beside its own. */
-const PARTS = { resolve: ['failed', 'uv_project'], export_poetry: ['failed'] } as const
+const PARTS = { resolve: ['failed', 'uv_project', 'image_packages'], export_poetry: ['failed'] } as const
 
 /** The files of a program in a folder that Python runs. https://docs.python.org/3/using/cmdline.html#cmdoption-arg-path */
 export function pythonProgram(name: keyof typeof PARTS): Record<string, string> {

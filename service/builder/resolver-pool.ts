@@ -1,4 +1,5 @@
 import type { Artifact } from '../interpreter/lock.ts'
+import type { InstalledPackage } from '../interpreter/probe.ts'
 import {
   type AllowedHashes,
   type PoetryProject,
@@ -39,6 +40,8 @@ export type PoolRequest = {
   groups?: string[]
   /** A uv.lock among the files, to be compared with the pyproject.toml files that it was made from. */
   uvLock?: string
+  /** What the image has already. */
+  installed?: InstalledPackage[]
   /** A project to be added to the lock, editable. */
   project?: { name: string; folder: string }
 } & ({ files: EnvironmentFiles; arguments: string[] } | { lock: string; folder?: string })

@@ -98,6 +98,49 @@ test('code runs in an image as it is: its user, variables and Python, without it
   assert.equal(moved.stdout.toString(), 'autumn\n')
 })
 
+const IMPORTS =
+  'python -c "import sys, orchid, idna, markupsafe; print(sys.prefix, orchid.version, idna.version, markupsafe.__file__)"'
+
+/** What `IMPORTS` prints, the image's own packages seen from an environment on top of it. */
+const SEEN = /^\/opt\/env 1\.5\+team 2\.8 \/opt\/env\/lib\/python3\.11\/site-packages\/markupsafe\//
+
+test('requirements lie on top of what an image has, which limits them', async () => {
+  const image = await push('packages', [installed(SITE, 'orchid', '1.5+team'), installed(SITE, 'idna', '2.8')])
+  const commit = await project.commit({ 'requirements.txt': 'orchid\nidna\nmarkupsafe==3.0.2\n' })
+  await project.push(commit)
+  const run = await project.ran(commit, { 'base-image': image, command: IMPORTS })
+  assert.equal(run.run.outcome, 'ok', run.stderr.toString() + run.run.message)
+  assert.match(run.stdout.toString(), SEEN)
+  assert.deepEqual(
+    run.cache?.packages.map(({ name }) => name),
+    ['markupsafe'],
+  )
+
+  const asked = await project.commit({ 'requirements.txt': 'idna>=3\n' })
+  const build = await project.built(await project.build(asked, { 'base-image': image }))
+  assert.equal(build.state, 'failed')
+  assert.match(build.message ?? '', /requirements\.txt.*idna/s)
+})
+
+test("requirements lie on top of an image's own virtual environment", async () => {
+  const image = await push('venv', [
+    'RUN python3 -m venv --without-pip /app/venv',
+    installed('/app/venv/lib/python3.11/site-packages', 'orchid', '1.5+team'),
+    installed('/app/venv/lib/python3.11/site-packages', 'idna', '2.8'),
+    'ENV PATH=/app/venv/bin:/usr/bin:/bin',
+  ])
+  const commit = await project.commit({ 'requirements.txt': 'orchid\nmarkupsafe==3.0.2\n' })
+  await project.push(commit)
+  const run = await project.ran(commit, { 'base-image': image, command: IMPORTS })
+  assert.equal(run.run.outcome, 'ok', run.stderr.toString() + run.run.message)
+  assert.match(run.stdout.toString(), SEEN)
+  const plain = await project.ran(commit, {
+    interpreter: image,
+    command: 'python3 -c "import orchid, sys; print(sys.prefix)"',
+  })
+  assert.equal(plain.stdout.toString(), '/app/venv\n')
+})
+
 test('what is no image to run in is refused by name', async () => {
   const commit = await project.commit({ 'requirements.txt': 'six\n' })
   const failure = async (interpreter: string, more: object = {}) => {

@@ -8,6 +8,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends:
   "folder": path                                                where the lock lies in the code tree; its paths begin there
   "extras": [...], "groups": [...]                              to be chosen from a lock that has them
   "uvLock": path                                                of a uv.lock among the files that must not be stale
+  "installed": [{"name", "version", "requires"}]                what the image has already, which no lock needs to hold
   "project": {"name", "folder"}                                 to be added to the lock, editable
 -> {"text": pylock.toml, "artifacts": [...]}
 -> {"failed": step, "message": ..., "package": name or null}    the steps are those of RefusedStep
@@ -29,6 +30,7 @@ from packaging.tags import parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from pip._internal.models.index import PyPI
 
+import image_packages
 from failed import Failed
 from uv_project import check_fresh, check_requirements, with_project
 
@@ -56,7 +58,9 @@ def run_uv(request, fresh):
             target = Path(folder, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
-        command = ["uv", *request["arguments"], "--python", sys.executable, *(["--refresh"] if fresh else [])]
+        # An export takes a lock as it is; what the image has of it is left out when it is chosen from.
+        on_image = [] if request.get("uvLock") else image_packages.arguments(request.get("installed") or [], tempfile.mkdtemp(dir=folder))
+        command = ["uv", *request["arguments"], *on_image, "--python", sys.executable, *(["--refresh"] if fresh else [])]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         # Only of a lock that uv can read, and before a group that it does not have yet is called missing.
         if request.get("uvLock") and (done.returncode == 0 or "is not defined in" in done.stderr):
@@ -178,7 +182,9 @@ def choose(lock, request):
     except PylockSelectError as error:
         check_platforms(lock, {**request["markers"], **options}, known)
         raise Failed("select", str(error)) from error
-    rows = (artifact(package, one, known, request) for package, one in chosen)
+    there = {(package["name"], package["version"]) for package in request.get("installed") or ()}
+    rows = (artifact(package, one, known, request) for package, one in chosen
+            if (package.name, str(package.version)) not in there)
     return sorted(rows, key=lambda row: row["name"])
 
 
