@@ -27,16 +27,21 @@ export function chooseBase(
     const chosen = bases[pythonVersion]
     if (chosen !== undefined) return chosen
     throw new NoBase(
-      `python-version: no base image has Python ${pythonVersion}`,
-      `ask for one of ${versions}, name a base-image, or add one to MEADOW_BASES`,
+      `python-version: no base image has Python ${pythonVersion}; this service has ${versions}`,
+      `Ask for one of ${versions}; or name a base-image that has it, like ${likely(pythonVersion)}. Whoever runs the service can add that to MEADOW_BASES, so that all repositories share what is made on it.`,
     )
   }
   const fitting = Object.entries(bases).find(([version]) => allowsMinor(requiresPython ?? '', version))
   if (fitting !== undefined) return fitting[1]
   throw new NoBase(
     `${path}: needs Python ${requiresPython}, and the base images have ${versions}`,
-    'widen requires-python, name a base-image, or add one to MEADOW_BASES',
+    'Widen requires-python; or name a base-image that has such a Python. Whoever runs the service can add one to MEADOW_BASES, so that all repositories share what is made on it.',
   )
+}
+
+/** The image that most registries have of a Python. */
+function likely(version: string): string {
+  return `python:${version}-slim-bookworm`
 }
 
 /** What of a spec decides on its base. */
