@@ -39,9 +39,13 @@ dev = ["iniconfig==2.0.0"]
 lint = ["toolz", { include-group = "dev" }]
 `
 
-async function resolve(text: string, request: Partial<InterpreterRequest> = {}): Promise<Lock> {
+async function resolve(
+  code: string | Record<string, string>,
+  request: Partial<InterpreterRequest> = {},
+): Promise<Lock> {
   const path = request.interpreter ?? 'pyproject.toml'
-  const spec = await loadSpec(codeFiles({ [path]: text }), { ...request, interpreter: path })
+  const files = typeof code === 'string' ? { [path]: code } : code
+  const spec = await loadSpec(codeFiles(files), { ...request, interpreter: path })
   return await parts.builder.resolve(base, spec, probe, { ...STEP, domain: 'rep_test' })
 }
 
@@ -71,6 +75,36 @@ test('in a sub-folder, and groups without a project', async () => {
   assert.deepEqual(names(there), ['idna', 'iniconfig'])
   const groups = await resolve('[dependency-groups]\ndev = ["six==1.16.0"]\n', { groups: ['dev'] })
   assert.deepEqual(names(groups), ['six'])
+})
+
+test('the project itself, where it is a package, and what it depends on by path', async () => {
+  const build = '[build-system]\nrequires = ["setuptools"]\n'
+  const local = PYPROJECT.replace('"idna==3.7",', '"idna==3.7",\n  "elm",')
+  const files = {
+    'py/pyproject.toml': `${local}[tool.uv.sources]\nelm = { path = "../libs/elm", editable = true }\n${build}`,
+    'libs/elm/pyproject.toml': `[project]\nname = "elm"\nversion = "2"\ndependencies = ["six"]\n${build}`,
+  }
+  const lock = await resolve(files, { interpreter: 'py/pyproject.toml' })
+  const found = lock.artifacts.map(({ name, kind, path, editable }) => [name, kind, path, editable])
+  assert.deepEqual(found, [
+    ['elm', 'directory', 'libs/elm', true],
+    ['idna', 'wheel', undefined, undefined],
+    ['six', 'wheel', undefined, undefined],
+    ['wood', 'directory', 'py', true],
+  ])
+  const virtual = { ...files, 'py/pyproject.toml': `${files['py/pyproject.toml']}[tool.uv]\npackage = false\n` }
+  assert.deepEqual(names(await resolve(virtual, { interpreter: 'py/pyproject.toml' })), ['elm', 'idna', 'six'])
+})
+
+test('what comes from git needs a lock', async () => {
+  for (const text of [
+    PYPROJECT.replace('"idna==3.7"', '"idna @ git+https://example.org/idna.git"'),
+    `${PYPROJECT}[tool.uv.sources]\nidna = { git = "https://example.org/idna.git" }\n`,
+  ]) {
+    const error = await refusal(resolve(text))
+    assert.match(error.message, /^pyproject\.toml:6: idna: it comes from git/)
+    assert.match(error.hint, /uv lock/)
+  }
 })
 
 describe('what cannot be had', () => {

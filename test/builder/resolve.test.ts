@@ -273,6 +273,25 @@ directory = { path = "../libs/sub" }
     ])
   })
 
+  test('its default groups, and the groups and extras that are asked for', async () => {
+    const SHA = 'a'.repeat(64)
+    const wheel = (name: string, marker: string) =>
+      `[[packages]]\nname = "${name}"\nversion = "1"\nmarker = "${marker}"\nwheels = [{ url = "https://example.org/${name}-1-py3-none-any.whl", hashes = { sha256 = "${SHA}" } }]\n`
+    const text = [
+      'lock-version = "1.0"\ncreated-by = "test"\nextras = ["fast"]\ndependency-groups = ["dev", "Lint"]\ndefault-groups = ["dev"]\n',
+      wheel('oak', "'fast' in extras"),
+      wheel('elm', "'dev' in dependency_groups"),
+      wheel('ash', "'lint' in dependency_groups"),
+    ].join('')
+    const ask = (more: object) =>
+      parts.builder.resolve(base, { ...specOf(text, {}, 'pylock.toml'), ...more }, probe, STEP)
+    assert.deepEqual(names(await ask({})), ['elm==1'])
+    assert.deepEqual(names(await ask({ extras: ['Fast'], groups: ['lint'] })), ['ash==1', 'elm==1', 'oak==1'])
+    const error = await refusal(ask({ groups: ['docs'] }))
+    assert.match(error.message, /^pylock\.toml: it has no group 'docs'; it has dev, lint$/)
+    assert.match((await refusal(ask({ extras: ['slow'] }))).message, /no extra 'slow'; it has fast/)
+  })
+
   const HEAD = 'lock-version = "1.0"\ncreated-by = "test"\n'
   const SHA = 'a'.repeat(64)
   const six = (what: string) => `${HEAD}\n[[packages]]\nname = "six"\nversion = "1.16.0"\n${what}\n`

@@ -136,6 +136,17 @@ for (const version of ['0.5.0', '0.6.17', '0.8.0']) {
   })
 }
 
+for (const python of ['3.9', '3.13'] as const) {
+  test(`one lock serves Python ${python} too`, async () => {
+    const itsBase = await testBase(python)
+    const itsProbe = await parts.builder.probe(itsBase, STEP)
+    const spec = await loadSpec(codeFiles({ ...project, 'uv.lock': lock }), { interpreter: 'uv.lock' })
+    const made = await parts.builder.resolve(itsBase, spec, itsProbe, { ...STEP, domain: 'rep_test' })
+    const found = made.artifacts.map(({ name }) => name)
+    assert.deepEqual(found, ['idna', 'iniconfig', ...(python === '3.9' ? ['tomli'] : [])])
+  })
+}
+
 test('in a sub-folder', async () => {
   const files = { 'py/pyproject.toml': PYPROJECT, 'py/uv.lock': lock }
   assert.deepEqual(names(await resolve(files, { interpreter: 'py/uv.lock' })), ['idna==3.7', 'iniconfig==2.0.0'])
@@ -143,6 +154,63 @@ test('in a sub-folder', async () => {
   const error = await refusal(resolve(stale, { interpreter: 'py/uv.lock' }))
   assert.match(error.message, /^py\/pyproject\.toml:6: py\/pyproject\.toml asks for idna==3\.8/)
   assert.equal(error.hint, 'Run "uv lock --directory py" and commit py/uv.lock.')
+})
+
+describe('projects of the code', () => {
+  const member = (name: string, more = '') =>
+    `[project]\nname = "${name}"\nversion = "1"\nrequires-python = ">=3.9"\n${more}`
+  const build = '[build-system]\nrequires = ["setuptools"]\n'
+  const local = ({ artifacts }: Lock) =>
+    artifacts.flatMap(({ name, kind, path, editable }) => (kind === 'directory' ? [[name, path, editable]] : []))
+
+  test('a workspace whose root is no project: all its members', async () => {
+    const files = {
+      'pyproject.toml': '[tool.uv.workspace]\nmembers = ["packages/*"]\n',
+      'packages/oak/pyproject.toml': member('oak', `dependencies = ["idna==3.7"]\n${build}`),
+      'packages/elm/pyproject.toml': member('elm', `[project.optional-dependencies]\nfast = ["six==1.16.0"]\n${build}`),
+    }
+    const lock = await resolve({ ...files, 'uv.lock': await uvLock(parts, files) }, { extras: ['fast'] })
+    assert.deepEqual(local(lock), [
+      ['elm', 'packages/elm', true],
+      ['oak', 'packages/oak', true],
+    ])
+    assert.ok(names(lock).includes('idna==3.7') && names(lock).includes('six==1.16.0'))
+    const more = { ...files, 'packages/ash/pyproject.toml': member('ash', build) }
+    const error = await refusal(resolve({ ...more, 'uv.lock': await uvLock(parts, files) }))
+    assert.match(
+      error.message,
+      /packages\/ash\/pyproject\.toml is a project of the workspace that uv\.lock does not have/,
+    )
+  })
+
+  test('a project that is no package is not installed; a folder that is not editable is copied', async () => {
+    const files = {
+      'py/pyproject.toml': member(
+        'wood',
+        `dependencies = ["elm"]\n[tool.uv]\npackage = false\n[tool.uv.sources]\nelm = { path = "../elm" }\n${build}`,
+      ),
+      'elm/pyproject.toml': member('elm', build),
+    }
+    const lock = await resolve(
+      { ...files, 'py/uv.lock': await uvLock(parts, files, undefined, 'py') },
+      { interpreter: 'py/uv.lock' },
+    )
+    assert.deepEqual(local(lock), [['elm', 'elm', undefined]])
+  })
+
+  test('from git: its commit is that of the lock', async () => {
+    const id = 'a'.repeat(40)
+    const url = 'https://example.org/octo/idna.git'
+    const text = lock
+      .replace(
+        /source = \{ registry = [^}]*\}\nsdist[^\]]*idna-3\.7-py3[^\]]*\]\n/,
+        `source = { git = "${url}?rev=v1#${id}" }\n`,
+      )
+      .replace('{ name = "idna", specifier = "==3.7" }', `{ name = "idna", git = "${url}?rev=v1" }`)
+    const { artifacts } = await resolve({ ...project, 'uv.lock': text })
+    const { kind, url: found, commit } = artifacts.find(({ name }) => name === 'idna') ?? {}
+    assert.deepEqual([kind, found, commit], ['vcs', url, id])
+  })
 })
 
 test('a package for other systems only is named, with the marker that would exclude it', async () => {

@@ -9,10 +9,16 @@ const INSTALL = (version: string) => `python3 -m pip -q install --target /tmp/to
  * The uv.lock that uv itself makes of a project.
  * @param files its pyproject.toml files and others, by path
  * @param version of uv; the builder's own where it is left out
+ * @param folder of the project
  */
-export async function uvLock(parts: TestBuilder, files: Record<string, string>, version?: string): Promise<string> {
+export async function uvLock(
+  parts: TestBuilder,
+  files: Record<string, string>,
+  version?: string,
+  folder = '.',
+): Promise<string> {
   const uv = version === undefined ? '/opt/env/bin/uv' : '/tmp/tools/bin/uv'
-  const lock = `cd /opt/meadow/project && ${uv} lock -q --no-python-downloads && cat uv.lock`
+  const lock = `cd /opt/meadow/project/${folder} && ${uv} lock -q --no-python-downloads && cat uv.lock`
   await using step = await Step.open(
     parts.context,
     {

@@ -10,7 +10,7 @@ import { explainUv } from './explain-uv.ts'
 import type { CodeFiles, Format } from './format.ts'
 import { lineAt } from './lock-places.ts'
 import { type Project, type ProjectRequirement, readProject } from './project.ts'
-import { tableAt } from './read-toml.ts'
+import { isTable, tableAt } from './read-toml.ts'
 import { isExact, parseRequirement } from './requirement-lines.ts'
 import { withLocalProjects } from './uv-sources.ts'
 
@@ -30,6 +30,7 @@ export const pyprojectFormat: Format = {
   async lock(spec, _probe, resolve) {
     const project = projectOf(spec)
     const wanted = wantedOf(project, spec)
+    checkSources(project, wanted)
     try {
       const { text, artifacts } = await resolve({
         files: spec.files,
@@ -103,6 +104,26 @@ function checkProject({ file, name, content, dynamic }: Project, text: string): 
       `Write ${unknown} into [project], or commit a lock ("uv lock"), or name a requirements file as "interpreter".`,
     )
   }
+}
+
+/** @throws {ResolutionFailed} for what comes from git: only a lock says from which commit */
+function checkSources({ file, content }: Project, wanted: ProjectRequirement[]): void {
+  const sources = tableAt(content, 'tool', 'uv', 'sources')
+  const fromGit = new Set(
+    Object.entries(sources).flatMap(([name, source]) =>
+      [source].flat().some((each) => isTable(each) && 'git' in each) ? normalizeName(name) : [],
+    ),
+  )
+  const found = wanted.find(
+    ({ name, text }) => fromGit.has(name) || parseRequirement(text).target?.startsWith('git+') === true,
+  )
+  if (found === undefined) return
+  throw new ResolutionFailed(
+    file,
+    found.line,
+    `${found.name}: it comes from git, and only a lock says from which commit`,
+    'Run "uv lock" and commit uv.lock beside this file; or depend on a release.',
+  )
 }
 
 function wantedOf({ requirements }: Project, { extras = [], groups = [] }: InterpreterSpec): ProjectRequirement[] {
