@@ -78,6 +78,13 @@ test('a requirements.txt that an earlier step made is detected', async (t) => {
   assert.deepEqual(Object.keys((await prepare())['environment-files'] ?? {}), ['requirements.txt'])
 })
 
+test('a lock that an earlier step made is sent, with its project where that was made too', async (t) => {
+  const { prepare, work } = await setUp(t, { 'x.py': '' })
+  await writeFile(join(work, 'uv.lock'), 'version = 1\n')
+  await writeFile(join(work, 'pyproject.toml'), '[project]\nname = "x"\n')
+  assert.deepEqual(Object.keys((await prepare())['environment-files'] ?? {}).sort(), ['pyproject.toml', 'uv.lock'])
+})
+
 test('mistakes are found before anything is sent', async (t) => {
   const { prepare, said } = await setUp(t, { 'requirements.txt': 'six\n-r nowhere.txt\n' })
   await assert.rejects(prepare(), { name: 'EnvironmentFileError', file: 'requirements.txt', line: 2 })
