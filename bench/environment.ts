@@ -24,5 +24,7 @@ export const SMALL_PYPROJECT = pyproject(['toolz'])
 
 function pyproject(dependencies: string[]): string {
   const head = ['[project]', 'name = "bench"', 'version = "1"', 'requires-python = ">=3.11,<3.12"']
-  return [...head, `dependencies = ${JSON.stringify(dependencies)}`, ''].join('\n')
+  // It has no code of its own.
+  const poetry = ['[tool.poetry]', 'package-mode = false']
+  return [...head, `dependencies = ${JSON.stringify(dependencies)}`, ...poetry, ''].join('\n')
 }

@@ -8,7 +8,7 @@ import { Bench } from './bench.ts'
 import { change } from './change.ts'
 import { known } from './known.ts'
 import { mirror } from './mirror.ts'
-import { uv } from './project.ts'
+import { poetry, uv } from './project.ts'
 import { type Row, table } from './rows.ts'
 import { start } from './start.ts'
 import { transcode } from './transcode.ts'
@@ -27,6 +27,7 @@ const BENCHES: Record<string, (bench: Bench) => Promise<Row[]>> = {
   mirror,
   transcode,
   uv,
+  poetry,
 }
 
 async function main(names: string[], json: string | undefined, cleanup: AsyncDisposableStack): Promise<void> {

@@ -84,7 +84,10 @@ export class DockerPeer {
     if (known !== undefined) return known
     const image = `meadow-bench/${name}:${Date.now()}`
     const certificate = this.#ca ? { 'ca.crt': await readFile(this.#ca, 'utf8') } : undefined
-    const authority = certificate && ['COPY ca.crt /etc/ca.crt', 'ENV SSL_CERT_FILE=/etc/ca.crt PIP_CERT=/etc/ca.crt']
+    const authority = certificate && [
+      'COPY ca.crt /etc/ca.crt',
+      'ENV SSL_CERT_FILE=/etc/ca.crt PIP_CERT=/etc/ca.crt REQUESTS_CA_BUNDLE=/etc/ca.crt',
+    ]
     const context = await this.#context(certificate ?? {}, [
       `FROM ${this.#base}`,
       ...(authority ?? []),

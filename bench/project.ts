@@ -1,11 +1,16 @@
 import type { Bench } from './bench.ts'
 import { PYPROJECT, SMALL_PYPROJECT } from './environment.ts'
-import { type Recipe, UV } from './recipes.ts'
+import { POETRY, type Recipe, UV } from './recipes.ts'
 import { type Row, row } from './rows.ts'
 
 /** A project of uv, nothing of it known, from its push to an image pulled on the node. */
 export function uv(bench: Bench): Promise<Row[]> {
   return lockedProject(bench, UV, 'uv.lock')
+}
+
+/** A project of poetry, likewise. */
+export function poetry(bench: Bench): Promise<Row[]> {
+  return lockedProject(bench, POETRY, 'poetry.lock')
 }
 
 /** A project of about sixty packages with the lock of its own tool, beside that tool in `docker build`. */

@@ -1,4 +1,4 @@
-import { BUILDER_TOOLS } from '../service/builder/bootstrap.ts'
+import { BUILDER_TOOLS, POETRY_TOOLS, type ToolList } from '../service/builder/bootstrap.ts'
 
 /** How the usual way installs the environment of one format in a Dockerfile. */
 export interface Recipe {
@@ -23,15 +23,37 @@ export const PIP: Recipe = {
 /** As https://docs.astral.sh/uv/guides/integration/docker/ has it, with byte code, which ours and pip's have too. */
 export const UV: Recipe = {
   name: 'uv',
-  tool: ['python3 -m venv /opt/tool', `/opt/tool/bin/pip install --quiet --no-cache-dir ${pinned('uv')}`],
+  tool: [
+    'python3 -m venv /opt/tool',
+    `/opt/tool/bin/pip install --quiet --no-cache-dir ${pinned(BUILDER_TOOLS, 'uv')}`,
+  ],
   env: { UV_PROJECT_ENVIRONMENT: '/opt/env', UV_COMPILE_BYTECODE: '1', UV_LINK_MODE: 'copy', UV_NO_CACHE: '1' },
   install: '/opt/tool/bin/uv sync --quiet --frozen --no-install-project --no-python-downloads',
   lock: '/opt/tool/bin/uv lock --quiet --no-python-downloads',
 }
 
+/** The index of pip by the protocol that all indexes speak; poetry's own for the default one is known to that alone. */
+const MIRROR = `POETRY_PYPI_MIRROR_URL="$(python3 -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')/"`
+
+/** As https://python-poetry.org/docs/faq/#poetry-busts-my-docker-cache-because-it-requires-me-to-copy-my-source-files-in-before-installing-3rd-party-dependencies has it, with byte code. */
+export const POETRY: Recipe = {
+  name: 'poetry',
+  tool: [
+    'python3 -m venv /opt/tool',
+    `/opt/tool/bin/pip install --quiet --no-cache-dir ${pinned(POETRY_TOOLS, 'poetry')} poetry-plugin-pypi-mirror==0.6.5`,
+  ],
+  env: { POETRY_NO_INTERACTION: '1', POETRY_CACHE_DIR: '/tmp/poetry' },
+  install: [
+    `export VIRTUAL_ENV=/opt/env ${MIRROR}`,
+    'python3 -m venv /opt/env',
+    '/opt/tool/bin/poetry install --quiet --no-root --compile --no-cache',
+  ].join(' && '),
+  lock: `${MIRROR} /opt/tool/bin/poetry lock --quiet`,
+}
+
 /** A tool in the version that our own builder has. */
-function pinned(name: string): string {
-  const found = new RegExp(`^${name}==\\S+`, 'm').exec(BUILDER_TOOLS.requirements)?.[0]
-  if (found === undefined) throw new Error(`The builder has no ${name}`)
+function pinned({ name: image, requirements }: ToolList, name: string): string {
+  const found = new RegExp(`^${name}==\\S+`, 'm').exec(requirements)?.[0]
+  if (found === undefined) throw new Error(`The ${image} image has no ${name}`)
   return found
 }
