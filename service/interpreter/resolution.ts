@@ -73,14 +73,14 @@ export interface Resolved {
 export type Resolve = (request: ResolveRequest) => Promise<Resolved>
 
 /**
- * Which step of resolving refused: the resolver itself (`uv`, `poetry`), reading the lock (`lock`), choosing from it
+ * Which step of resolving refused: the resolver itself (`uv`, `poetry`), the index (`index`), reading the lock (`lock`), choosing from it
  * (`select`), the user's hashes (`hash`), or what it is about: a requirement that is not well formed (`requirement`), a
  * lock that is older than what it was made from (`stale`), the target's Python (`python`), a package that has files for
  * other systems only (`platform`), groups and extras (`option`), a path that leads out of the code (`path`), a kind of
  * package that isn't supported (`kind`).
  */
 export type RefusedStep =
-  | ('uv' | 'poetry' | 'lock' | 'select' | 'hash')
+  | ('uv' | 'poetry' | 'index' | 'lock' | 'select' | 'hash')
   | ('requirement' | 'stale' | 'python' | 'platform' | 'option' | 'path' | 'kind')
 
 /** A resolver's answer that there is no lock; the message is its own explanation, not yet in terms of the user's files. */

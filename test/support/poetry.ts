@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import Docker from 'dockerode'
 import type { BuilderContext } from '../../service/builder/context.ts'
@@ -13,11 +14,15 @@ const TOOLS: Record<string, string[]> = {
 
 export type PoetryVersion = '1.2' | '1.8' | '2.5'
 
-/** The poetry.lock that this version of poetry makes of a project: its files by their paths, pyproject.toml at the root. */
+/**
+ * The poetry.lock that this version of poetry makes of a project: its files by their paths, pyproject.toml at the root.
+ * @param git a folder of this machine that is there too: a repository that the project depends on
+ */
 export async function poetryLock(
   context: BuilderContext,
   version: PoetryVersion,
   files: Record<string, string>,
+  git?: string,
 ): Promise<string> {
   const index = 'from pip._internal.models.index import PyPI; print(PyPI.simple_url + "/")'
   const script = [
@@ -31,16 +36,19 @@ export async function poetryLock(
       image: await imageOf(context, version),
       command: ['/bin/sh', '-ec', script],
       user: '0:0',
+      env: { POETRY_VIRTUALENVS_CREATE: 'false' },
       network: context.network,
       files: Object.fromEntries(Object.entries(files).map(([path, text]) => [`/project/${path}`, text])),
     },
     STEP,
   )
+  if (git !== undefined) await step.container.put(spawn('tar', ['-c', '-C', '/', git.slice(1)]).stdout, '/')
   await step.start()
   step.stdin.end()
   const lock = await step.text(2 ** 24)
   await step.finish()
-  return lock
+  // How poetry writes file: URLs, which only tests have.
+  return lock.replaceAll('"file://None/', '"file:///')
 }
 
 /** Made where it is missing, and kept like a base. */

@@ -7,7 +7,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends:
   {"files": {path: text}, "folder": where pyproject.toml and poetry.lock lie, "groups": [...], "extras": [...],
    "python": "3.11.2", "index": url or absent}
 -> {"text": pylock.toml, "notes": [...]}
--> {"failed": "poetry" | "stale" | "python" | "option" | "path" | "hash" | "select", "message": ..., "package": name or null}
+-> {"failed": "poetry" | "stale" | "python" | "option" | "path" | "hash" | "select" | "index", "message": ..., "package": name or null}
 """
 
 import json
@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import tomlkit
 from packaging.utils import canonicalize_name
 from poetry.config.config import Config
 from poetry.core.constraints.version import Version
@@ -29,6 +28,7 @@ from poetry.core.version.markers import parse_marker
 from poetry.factory import Factory
 from poetry.repositories.exceptions import PackageNotFoundError
 from poetry.repositories.legacy_repository import LegacyRepository
+from poetry.repositories.link_sources.json import SimpleJsonPage
 from poetry.repositories.pypi_repository import PyPiRepository
 from poetry_plugin_export.walker import get_project_dependency_packages, get_project_dependency_packages2
 
@@ -68,12 +68,22 @@ class Index:
                 try:
                     self.pages[package.name] = self.client._get_page(package.name)
                 except PackageNotFoundError as error:
-                    raise Failed("select", f"it is not on the index {shown(self.url)}", package.name) from error
-            page = self.pages[package.name]
-            found = {link.filename: link for link in page.links_for_version(package.name, package.version)}
+                    raise Failed("select", f"it is not on the index {shown(self.url)}, or that does not show it without "
+                                 "credentials", package.name) from error
+                except Exception as error:
+                    # Of several libraries below each other, each with errors of its own.
+                    raise Failed("index", f"the index {shown(self.url)} gives no answer: {error}", package.name) from error
+            found = links_of(self.pages[package.name], package, wanted)
             if wanted <= found.keys():
                 break
         return found
+
+
+def links_of(page, package, wanted):
+    if isinstance(page, SimpleJsonPage):
+        # poetry would first read a name and a version out of every file of every release.
+        return {file["filename"]: page._make_link(file) for file in page.content["files"] if file["filename"] in wanted}
+    return {link.filename: link for link in page.links_for_version(package.name, package.version)}
 
 
 def shown(url):
@@ -149,7 +159,7 @@ def hashes(file, name):
     return {"sha256": digest}
 
 
-def released(package, index):
+def released(package, index, notes):
     """The files of a release, with their addresses."""
     if not package.files:
         raise Failed("hash", "poetry.lock has no files of it", package.name)
@@ -168,6 +178,9 @@ def released(package, index):
     if not files:
         raise Failed("select", f"none of the files of {package.version} that poetry.lock names is on the index "
                      f"{shown(index.url)}", package.name)
+    if all(link.yanked for link in links.values()):
+        reasons = {link.yanked_reason for link in links.values() if link.yanked_reason}
+        notes.append(f"{package.name} {package.version} was yanked: {'; '.join(reasons) or 'no reason is given'}")
     wheels = [file for file in files if file["name"].endswith(".whl")]
     sdists = [file for file in files if not file["name"].endswith(".whl")]
     return {**({"sdist": sdists[0]} if sdists else {}), **({"wheels": wheels} if wheels else {})}
@@ -192,7 +205,7 @@ def source(package, tree):
     return None
 
 
-def row_of(package, marker, tree, default):
+def row_of(package, marker, tree, default, notes):
     row = {"name": package.name, "version": str(package.version)}
     if not marker.is_any():
         row["marker"] = str(marker)
@@ -202,7 +215,23 @@ def row_of(package, marker, tree, default):
             del row["version"]
         return {**row, **own}
     url = package.source_url
-    return {**row, **({"index": url} if url else {}), **released(package, Index.at(url or default))}
+    return {**row, **({"index": url} if url else {}), **released(package, Index.at(url or default), notes)}
+
+
+def toml(value):
+    """A value as TOML. tomlkit, which keeps what people wrote, takes seconds for a lock of sixty packages."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(one)}" for key, one in value.items() if one is not None) + " }"
+    if isinstance(value, list):
+        return "[\n" + "".join(f"  {toml(one)},\n" for one in value) + "]"
+    # JSON's strings are TOML's, but for one character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def pylock(rows):
+    head = 'lock-version = "1.0"\ncreated-by = "poetry-plugin-export"\n'
+    tables = ("\n[[packages]]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in row.items()) for row in rows)
+    return head + "".join(tables) if rows else head + "packages = []\n"
 
 
 def write_project(request, tree):
@@ -228,15 +257,13 @@ def export(request, tree):
     groups = chosen_groups(poetry.package, request["groups"])
     chosen = list(chosen_packages(poetry, groups, chosen_extras(poetry.package, request["extras"])))
     default = request.get("index") or PyPiRepository().url
+    notes = []
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        rows = list(threads.map(lambda one: row_of(*one, tree, default), chosen))
+        rows = list(threads.map(lambda one: row_of(*one, tree, default, notes), chosen))
     if poetry.is_package_mode and MAIN_GROUP in groups:
         where = {"path": inside(folder, tree, poetry.package.name), "editable": True}
         rows.append({"name": poetry.package.name, "directory": where})
-    notes = [f"{package.name} {package.version} was yanked: {package.yanked_reason or 'no reason is given'}"
-             for package, _ in chosen if package.yanked]
-    lock = {"lock-version": "1.0", "created-by": "poetry-plugin-export", "packages": rows}
-    return {"text": tomlkit.dumps(lock), "notes": notes}
+    return {"text": pylock(rows), "notes": sorted(notes)}
 
 
 def serve():

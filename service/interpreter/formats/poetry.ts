@@ -120,6 +120,8 @@ function hintFor({ step, package: name }: ResolverRefused, path: string, { versi
       return 'Name one that the project has, or take the input out.'
     case 'path':
       return 'Move it into the repository, or depend on a release of it.'
+    case 'index':
+      return 'Try again, and check MEADOW_INDEX_URL and MEADOW_CA_BUNDLE.'
     case 'hash':
       return `The index has other files than those that were locked, or the lock is damaged. ${renewal(path)}`
     case 'select':
