@@ -119,11 +119,15 @@ export class Project {
   }
 
   /** Waits for a build's end. */
-  async built(id: string): Promise<Build> {
-    return await this.#until(async () => {
-      const build = Build.parse(await this.call('GET', `/v1/builds/${id}`))
-      return build.state === 'finished' || build.state === 'failed' ? build : undefined
-    }, `the end of ${id}`)
+  async built(id: string, patience = PATIENCE_MS): Promise<Build> {
+    return await this.#until(
+      async () => {
+        const build = Build.parse(await this.call('GET', `/v1/builds/${id}`))
+        return build.state === 'finished' || build.state === 'failed' ? build : undefined
+      },
+      `the end of ${id}`,
+      patience,
+    )
   }
 
   /** Submits a run of a commit. Its id. */
@@ -217,12 +221,12 @@ export class Project {
     throw new Refused(answer.status, ((await answer.json()) as { error: Refused }).error)
   }
 
-  async #until<T>(look: () => Promise<T | undefined>, what: string): Promise<T> {
-    const limit = Date.now() + PATIENCE_MS
+  async #until<T>(look: () => Promise<T | undefined>, what: string, patience = PATIENCE_MS): Promise<T> {
+    const limit = Date.now() + patience
     for (;;) {
       const found = await look()
       if (found !== undefined) return found
-      if (Date.now() > limit) throw new Error(`${what} did not come within ${PATIENCE_MS / 1000} s`)
+      if (Date.now() > limit) throw new Error(`${what} did not come within ${patience / 1000} s`)
       await sleep(20)
     }
   }

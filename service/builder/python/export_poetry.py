@@ -186,7 +186,14 @@ def released(package, index, notes):
     return {**({"sdist": sdists[0]} if sdists else {}), **({"wheels": wheels} if wheels else {})}
 
 
-def source(package, tree):
+def git_urls(locker):
+    """The repositories of git dependencies as they are written: poetry's own spelling of some is no URL."""
+    packages = [package for package in locker.lock_data["package"] if package.get("source", {}).get("type") == "git"]
+    return {(canonicalize_name(package["name"]), package["source"]["resolved_reference"]): package["source"]["url"]
+            for package in packages}
+
+
+def source(package, tree, repositories):
     """What a package comes from that is of no index; None for one that is."""
     where = {"subdirectory": package.source_subdirectory} if package.source_subdirectory else {}
     match package.source_type:
@@ -194,7 +201,8 @@ def source(package, tree):
             path = inside(package.source_url, tree, package.name)
             return {"directory": {"path": path, "editable": bool(package.develop), **where}}
         case "git":
-            return {"vcs": {"type": "git", "url": package.source_url, "requested-revision": package.source_reference,
+            url = repositories[package.name, package.source_resolved_reference]
+            return {"vcs": {"type": "git", "url": url, "requested-revision": package.source_reference,
                             "commit-id": package.source_resolved_reference, **where}}
         case "file":
             path = inside(package.source_url, tree, package.name)
@@ -205,11 +213,11 @@ def source(package, tree):
     return None
 
 
-def row_of(package, marker, tree, default, notes):
+def row_of(package, marker, tree, repositories, default, notes):
     row = {"name": package.name, "version": str(package.version)}
     if not marker.is_any():
         row["marker"] = str(marker)
-    if (own := source(package, tree)) is not None:
+    if (own := source(package, tree, repositories)) is not None:
         if "directory" in own:
             # Its code may say another by now.
             del row["version"]
@@ -257,9 +265,9 @@ def export(request, tree):
     groups = chosen_groups(poetry.package, request["groups"])
     chosen = list(chosen_packages(poetry, groups, chosen_extras(poetry.package, request["extras"])))
     default = request.get("index") or PyPiRepository().url
-    notes = []
+    notes, repositories = [], git_urls(poetry.locker)
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        rows = list(threads.map(lambda one: row_of(*one, tree, default, notes), chosen))
+        rows = list(threads.map(lambda one: row_of(*one, tree, repositories, default, notes), chosen))
     if poetry.is_package_mode and MAIN_GROUP in groups:
         where = {"path": inside(folder, tree, poetry.package.name), "editable": True}
         rows.append({"name": poetry.package.name, "directory": where})
