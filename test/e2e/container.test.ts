@@ -17,7 +17,6 @@ let folder: string
 let registry: Awaited<ReturnType<typeof startRegistry>>
 let service: ServiceUnderTest
 let project: Project
-const made = new Set<string>()
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'registry-'))
@@ -29,7 +28,10 @@ after(async () => {
   await service?.close()
   await registry?.stop()
   await rm(folder, { recursive: true })
-  for (const image of made) await exec('docker', ['image', 'rm', image])
+  // A tag that moved leaves its first image without a name.
+  const { stdout } = await exec('docker', ['images', '--quiet', '--no-trunc', `${registry.host}/team/app`])
+  const images = [...new Set(stdout.split('\n').filter(Boolean))]
+  if (images.length > 0) await exec('docker', ['image', 'rm', '--force', ...images])
 })
 
 /** Builds an image on a stand-in and pushes it. Its name, as users name it. */
@@ -42,7 +44,6 @@ async function push(tag: string, lines: string[], from?: string): Promise<string
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`docker build ended with ${code}`))))
   await promise
-  made.add(name)
   await exec('docker', ['push', '-q', name])
   return `docker://${name}`
 }
