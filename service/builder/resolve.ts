@@ -10,7 +10,7 @@ import { pythonSource } from './python-source.ts'
 import type { PoolRequest, ResolverPool } from './resolver-pool.ts'
 import { Step, StepFailed } from './step.ts'
 import { STEP_FOLDER } from './step-spec.ts'
-import { UV_CONFIG, uvCompileArguments, uvConfig, uvExportArguments } from './uv.ts'
+import { UV_CONFIG, uvCompileArguments, uvConfig, uvExportArguments, uvUniversalArguments } from './uv.ts'
 
 /** How uv says that nothing but a build would do. */
 const NEEDS_BUILD = /building from source is disabled|Building source distributions .* is disabled/
@@ -68,7 +68,7 @@ export function resolverFor(
     }
     options.report('no wheel of some package fits: building its metadata from source')
     const lock = await resolveWithBuilds(parts, target, request, options)
-    return await pool.ask({ ...wish, lock }, options)
+    return await pool.ask({ ...wish, lock, universal: uvUniversalArguments(probe) }, options)
   }
 }
 

@@ -42,6 +42,8 @@ export type PoolRequest = {
   uvLock?: string
   /** What the image has already. */
   installed?: InstalledPackage[]
+  /** uv's arguments to look up what else there is of a release, where its source was chosen. */
+  universal?: string[]
   /** A project to be added to the lock, editable. */
   project?: { name: string; folder: string }
 } & ({ files: EnvironmentFiles; arguments: string[] } | { lock: string; folder?: string })

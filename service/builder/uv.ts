@@ -55,6 +55,12 @@ export function uvCompileArguments(probe: Probe, { path, prereleases, builds, pr
   ]
 }
 
+/** uv's arguments to look up all files of the one release that `one.txt` names, whatever they are for. */
+export function uvUniversalArguments(probe: Probe): string[] {
+  const one = ['--universal', '--no-deps', '--no-build', '--prerelease', 'allow']
+  return ['pip', 'compile', 'one.txt', ...COMMON, '--python-version', probe.version, ...one]
+}
+
 /** uv's arguments to make a pylock.toml of a uv.lock, with the groups that its project has by default. */
 export function uvExportArguments(lock: string, { extras, groups }: { extras: string[]; groups: string[] }): string[] {
   return [

@@ -17,13 +17,15 @@ export interface Requires {
 /** Metadata is short but for the description; more is not read. */
 const MAX_BYTES = 2 ** 20
 const METADATA = /\/[^/]+\.dist-info\/METADATA$/
+/** What conda keeps of a package that is installed. */
+const CONDA_META = /\/conda-meta\/[^/]+\.json$/
 const NOTHING: Requires = { always: [], extra: [] }
 /** Fragments whose answer is kept. */
 const KEPT = 20_000
 const known = new Map<Digest, Requires>()
 
 /**
- * What a wheel's own metadata says that it needs, read out of its fragment. Markers other than extras are not looked at:
+ * What a package's own metadata says that it needs, read out of its fragment. Markers other than extras are not looked at:
  * who asks matters only for packages that were chosen.
  * @throws {BlobMissing}
  */
@@ -37,11 +39,15 @@ export async function requiresOf(blobs: Blobs, fragment: Fragment): Promise<Requ
 }
 
 async function read(blobs: Blobs, { digest, entries }: Fragment): Promise<Requires> {
-  const entry = entries.find(({ path }) => METADATA.test(path))
+  const ofConda = entries.find(({ path }) => CONDA_META.test(path))
+  const entry = ofConda ?? entries.find(({ path }) => METADATA.test(path))
   if (entry === undefined || entry.size > MAX_BYTES || entry.end - entry.start > MAX_BYTES) return NOTHING
   const members = await buffer(await blobs.open(digest, { start: entry.start, end: entry.end }))
   const tar = await promisify(gunzip)(members, { maxOutputLength: 2 * MAX_BYTES })
-  for await (const { content } of readTar(chunks(tar, TAR_END))) return parseRequires(await text(content))
+  for await (const { content } of readTar(chunks(tar, TAR_END))) {
+    const metadata = await text(content)
+    return ofConda ? parseDepends(metadata) : parseRequires(metadata)
+  }
   return NOTHING
 }
 
@@ -60,4 +66,20 @@ export function parseRequires(metadata: string): Requires {
     requires[/\bextra\b/.test(marker) ? 'extra' : 'always'].push(normalizeName(name))
   }
   return requires
+}
+
+/** `depends` of a conda package: names with their conditions. https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html */
+export function parseDepends(json: string): Requires {
+  const { depends } = fieldsOf(json)
+  const always = Array.isArray(depends) ? depends.map((each) => String(each).split(/[\s=<>!~]/, 1)[0] ?? '') : []
+  return { always, extra: [] }
+}
+
+function fieldsOf(json: string): { depends?: unknown } {
+  try {
+    return (JSON.parse(json) ?? {}) as { depends?: unknown }
+  } catch {
+    // It explains nothing then; whether such a package can be used is not decided here.
+    return {}
+  }
 }

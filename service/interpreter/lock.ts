@@ -36,6 +36,8 @@ export interface Artifact {
   sha256?: string
   /** Bytes, where the lock says it. */
   size?: number
+  /** The systems that all of its wheels are for (`macOS`), where this one is none of them, and the marker of those. */
+  otherSystems?: { names: string; marker: string }
   /** What only conda packages have. */
   conda?: CondaPackage
 }

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import type { BuildSource } from '../builder/builder.ts'
+import { BuildFailed, type BuildSource } from '../builder/builder.ts'
 import { buildSystem } from '../interpreter/build-system.ts'
 import type { Artifact } from '../interpreter/lock.ts'
 import { downloadOf, type MakeOrder, type MakeParts } from './make-order.ts'
@@ -82,7 +82,17 @@ async function built(
 ): Promise<LocalWheel> {
   order.report(`building a wheel of ${artifact.filename}`)
   const base = (await order.compiler?.image()) ?? order.base
-  const wheel = await builder.buildWheel(base, order.probe, { artifact, source }, order)
+  const wheel = await builder.buildWheel(base, order.probe, { artifact, source }, order).catch((error: unknown) => {
+    throw withMarker(error, artifact)
+  })
   const { file, [Symbol.asyncDispose]: remove } = await workFile(folder, wheel.bytes)
   return { file, filename: wheel.filename, transferred, [Symbol.asyncDispose]: remove }
+}
+
+/** A source of which there are wheels for other systems only was hardly meant to be built here. */
+function withMarker(error: unknown, { name, version, otherSystems }: Artifact): unknown {
+  if (!(error instanceof BuildFailed) || otherSystems === undefined) return error
+  const { names, marker } = otherSystems
+  const hint = `It has wheels for ${names} only. A marker excludes it here: ${name}==${version} ; ${marker}`
+  return new BuildFailed(name, error.message, hint)
 }

@@ -126,3 +126,12 @@ test('a branch, a tag and the default branch of another repository', async () =>
   assert.equal(exitCode, 1)
   assert.match(log.toString(), /ref: octo\/other has no branch or tag "nope"/)
 })
+
+test('a freeze of another system: the package, its line, and the marker that excludes it', async () => {
+  const other = await project('octo/mac')
+  const tip = await other.commit({ 'requirements.txt': 'idna==3.7\npyobjc-core==10.3.1\n' })
+  const build = await other.built(await other.build(tip))
+  assert.equal(build.state, 'failed')
+  assert.match(build.message ?? '', /^requirements\.txt:2: pyobjc-core: its build failed/)
+  assert.match(build.hint ?? '', /wheels for macOS only.*: pyobjc-core==10\.3\.1 ; sys_platform == "darwin"$/)
+})

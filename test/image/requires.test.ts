@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseRequires } from '../../service/image/requires.ts'
+import { parseDepends, parseRequires } from '../../service/image/requires.ts'
 
 test("a wheel's metadata says what it needs, always or with an extra", () => {
   const metadata = [
@@ -22,4 +22,10 @@ test("a wheel's metadata says what it needs, always or with an extra", () => {
   assert.deepEqual(parseRequires(metadata.join('\n')), expected)
   assert.deepEqual(parseRequires(metadata.join('\r\n')), expected)
   assert.deepEqual(parseRequires(''), { always: [], extra: [] })
+})
+
+test('a conda package says what it depends on', () => {
+  const depends = ['python >=3.11,<3.12.0a0', '_libgcc_mutex', 'libblas>=3.9']
+  assert.deepEqual(parseDepends(JSON.stringify({ depends })).always, ['python', '_libgcc_mutex', 'libblas'])
+  for (const text of ['{}', 'null', '{', '{"depends": 3}']) assert.deepEqual(parseDepends(text).always, [], text)
 })

@@ -9,6 +9,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends:
   "extras": [...], "groups": [...]                              to be chosen from a lock that has them
   "uvLock": path                                                of a uv.lock among the files that must not be stale
   "installed": [{"name", "version", "requires"}]                what the image has already, which no lock needs to hold
+  "universal": [of uv]                                          to look up the wheels of "one.txt" for any system
   "project": {"name", "folder"}                                 to be added to the lock, editable
 -> {"text": pylock.toml, "artifacts": [...]}
 -> {"failed": step, "message": ..., "package": name or null}    the steps are those of RefusedStep
@@ -183,9 +184,24 @@ def choose(lock, request):
         check_platforms(lock, {**request["markers"], **options}, known)
         raise Failed("select", str(error)) from error
     there = {(package["name"], package["version"]) for package in request.get("installed") or ()}
-    rows = (artifact(package, one, known, request) for package, one in chosen
-            if (package.name, str(package.version)) not in there)
+    rows = [{**artifact(package, one, known, request), **elsewhere(package, one, known, request)} for package, one in chosen
+            if (package.name, str(package.version)) not in there]
     return sorted(rows, key=lambda row: row["name"])
+
+
+def elsewhere(package, chosen, tags, request):
+    """What explains a source that can't be built here: that its wheels are all for other systems."""
+    if chosen is not package.sdist:
+        return {}
+    if not package.wheels and request.get("universal"):
+        # A lock that uv made for one system leaves out the wheels of others.
+        files = {"one.txt": f"{package.name}=={package.version}\n"}
+        try:
+            [package] = read_lock(run_uv({"files": files, "arguments": request["universal"]}, False)).packages
+        except (Failed, ValueError):
+            return {}  # Nothing is known of it, and nothing depends on that.
+    other = other_systems(package, tags)
+    return {"otherSystems": other} if other else {}
 
 
 def options_of(lock, request):
@@ -208,19 +224,24 @@ SYSTEMS = {"win": ("Windows", "win32"), "macosx": ("macOS", "darwin"), "ios": ("
 def check_platforms(lock, environment, tags):
     """Names the package that has files for other systems only, and the marker that would exclude it here."""
     for package in lock.packages:
-        if not package.wheels or package.sdist or package.vcs or package.directory or package.archive:
+        if package.sdist or package.vcs or package.directory or package.archive:
             continue
         if package.marker and not package.marker.evaluate(environment, context="lock_file"):
             continue
-        wheels = [parse_wheel_filename(wheel.filename)[-1] for wheel in package.wheels]
-        platforms = {tag.platform for wheel in wheels for tag in wheel}
-        systems = {SYSTEMS.get(re.match("[a-z]*", platform)[0]) for platform in platforms}
-        if None in systems or not all(tags.isdisjoint(wheel) for wheel in wheels):
-            continue
-        names = " and ".join(sorted(name for name, _ in systems))
-        marker = " or ".join(f'sys_platform == "{platform}"' for _, platform in sorted(systems))
-        message = f"version {package.version} has files for {names} only, and no source; a marker would exclude it: {package.name} ; {marker}"
-        raise Failed("platform", message, package.name)
+        other = other_systems(package, tags)
+        if other:
+            message = f"version {package.version} has files for {other['names']} only, and no source; a marker would exclude it: {package.name} ; {other['marker']}"
+            raise Failed("platform", message, package.name)
+
+
+def other_systems(package, tags):
+    """The systems that all wheels of a package are for, where this one is none of them, and the marker of those."""
+    wheels = [parse_wheel_filename(wheel.filename)[-1] for wheel in package.wheels or ()]
+    systems = {SYSTEMS.get(re.match("[a-z]*", tag.platform)[0]) for wheel in wheels for tag in wheel}
+    if not systems or None in systems or not all(tags.isdisjoint(wheel) for wheel in wheels):
+        return None
+    return {"names": " and ".join(sorted(name for name, _ in systems)),
+            "marker": " or ".join(f'sys_platform == "{platform}"' for _, platform in sorted(systems))}
 
 
 def origin(package, chosen, request):

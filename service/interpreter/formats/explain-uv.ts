@@ -40,9 +40,32 @@ const HINTS: [pattern: RegExp, hint: string][] = [
 /** The resolver's own explanation in full, with the line of the user's files that it is about. */
 export function explainUv(said: string, spec: InterpreterSpec, requirements: Requirement[]): ResolutionFailed {
   const message = said.trim().replace(/^error: /, '')
-  const hint = HINTS.find(([pattern]) => pattern.test(message))?.[1] ?? 'Correct what the resolver names.'
+  const known = HINTS.find(([pattern]) => pattern.test(message))?.[1] ?? 'Correct what the resolver names.'
+  const hint = otherSystem(message, requirements) ?? known
   const place = statedPlace(message, spec) ?? concerned(message, requirements)
   return new ResolutionFailed(place?.file ?? spec.path, place?.line, message, hint)
+}
+
+/** What a platform tag begins with, and the marker of its system. */
+const SYSTEMS: [tag: RegExp, name: string, platform: string][] = [
+  [/^win/, 'Windows', 'win32'],
+  [/^macosx/, 'macOS', 'darwin'],
+]
+
+/** The way out for a package that has wheels for other systems only: a file that was frozen on one of them has such. */
+function otherSystem(message: string, requirements: Requirement[]): string | undefined {
+  for (const [, name = '', list = ''] of message.matchAll(
+    /Wheels are available for `([^`]+)` \(v[^)]*\) on the following platforms?: ((?:`[^`]+`(?:, )?)+)/g,
+  )) {
+    const tags = [...list.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? '')
+    const systems = SYSTEMS.filter(([pattern]) => tags.some((tag) => pattern.test(tag)))
+    if (!tags.every((tag) => SYSTEMS.some(([pattern]) => pattern.test(tag)))) continue
+    const row = requirements.find((each) => each.name === normalizeName(name) && !each.text.includes(';'))
+    const marker = systems.map(([, , platform]) => `sys_platform == "${platform}"`).join(' or ')
+    const where = systems.map(([, system]) => system).join(' and ')
+    return `${name} has wheels for ${where} only. A marker excludes it here: ${row?.text ?? name} ; ${marker}`
+  }
+  return undefined
 }
 
 /** "`requirements.txt` at position 12" counts bytes; "requirements.txt:2:3" lines. */
