@@ -4,6 +4,8 @@ export type Format =
   | 'uv.lock'
   | 'poetry.lock'
   | 'conda-explicit'
+  | 'conda-environment'
+  | 'conda-lock'
   | 'requirements.txt'
   | 'pyproject.toml'
 
@@ -25,7 +27,9 @@ export const FORMATS: readonly FormatRow[] = [
   { format: 'pylock.toml', detected: 'pylock.toml', names: /^pylock(\.[^.]+)?\.toml$/, rank: 1 },
   { format: 'uv.lock', detected: 'uv.lock', names: /^uv\.lock$/, rank: 2 },
   { format: 'poetry.lock', detected: 'poetry.lock', names: /^poetry\.lock$/, rank: 2 },
+  { format: 'conda-lock', detected: 'conda-lock.yml', names: /^(?:.+\.)?conda-lock\.ya?ml$/, rank: 2 },
   { format: 'conda-explicit', detected: 'conda-linux-64.lock', names: /^conda-.*\.lock$/, rank: 2 },
+  { format: 'conda-environment', detected: 'environment.yml', names: /^environment.*\.ya?ml$/, rank: 3 },
   { format: 'requirements.txt', detected: 'requirements.txt', names: /\.(txt|in)$/, rank: 4 },
   { format: 'pyproject.toml', detected: 'pyproject.toml', names: /^pyproject\.toml$/, rank: 5 },
 ]

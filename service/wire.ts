@@ -22,6 +22,7 @@ import { Admission } from './jobs/admission.ts'
 import { bringImageWith } from './jobs/bring-image.ts'
 import { buildHandler } from './jobs/build.ts'
 import { BuilderImage } from './jobs/builder-image.ts'
+import { CondaRepodata } from './jobs/conda-repodata.ts'
 import type { BaseParts } from './jobs/ensure-base.ts'
 import { ImagePipeline } from './jobs/ensure-image.ts'
 import { lockWith } from './jobs/ensure-lock.ts'
@@ -173,6 +174,8 @@ async function startWork(
     ...ca,
   })
   opened.defer(() => fetcher.close())
+  const repodata = new CondaRepodata(fetcher, blobs, new KeyedQueue())
+  const condaChannels = Object.fromEntries(Object.entries(config.condaChannels).map(([name, { href }]) => [name, href]))
   const transcoder = transcodePool(TRANSCODERS)
   opened.defer(() => transcoder.close())
   const upstream = new RegistryClient({ url: config.baseRegistry, ...ca })
@@ -198,6 +201,7 @@ async function startWork(
     image: () => builderImage.reference(),
     poetryImage: (told) => poetryImage.reference(told),
     condaImage: (told) => condaImage.reference(told),
+    conda: { repodata: (...of) => repodata.of(...of), channels: condaChannels },
   })
   opened.defer(() => builder.close())
 
@@ -219,6 +223,8 @@ async function startWork(
       ...{ database, blobs, builder, fetcher, resolveBase, bases: config.bases, index },
       extendBase: (base, layer, home) => bases.extend(base, layer, imageRepository(home)),
       isOperatorBase: (name) => isOperatorBase(config.bases, name),
+      channels: JSON.stringify(condaChannels),
+      ground: (...of) => images.ground(...of),
     }),
     isPublic: (artifact) => isPublicIndex && artifact.index?.replace(/\/$/, '') === index.replace(/\/$/, ''),
     isOperatorBase: (name) => isOperatorBase(config.bases, name),

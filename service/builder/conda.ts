@@ -1,10 +1,13 @@
 import { createReadStream } from 'node:fs'
 import * as z from 'zod/mini'
 import type { Artifact } from '../interpreter/lock.ts'
+import type { CondaRequest, Resolved } from '../interpreter/resolution.ts'
 import type { Report, ResolveOptions, StepOptions } from './builder.ts'
+import type { CondaSession } from './conda-session.ts'
+import { type SolveParts, solve } from './conda-solve.ts'
 import type { BuilderContext } from './context.ts'
 import { BrokenFrames, type Frames } from './frames.ts'
-import { ask, type KeepOptions, type KeptStep, KeptSteps, keptStep } from './kept-steps.ts'
+import { ask, type KeepOptions, KeptSteps, keptStep } from './kept-steps.ts'
 import { pythonSource } from './python-source.ts'
 import { BUILDER_ENV } from './resolver-pool.ts'
 import { Step } from './step.ts'
@@ -65,11 +68,23 @@ const Linked = z.union([
 
 /** rattler in containers of an image of its own, without network: it gets all that it reads from here. */
 export class CondaTool {
-  readonly #steps: KeptSteps<KeptStep>
+  readonly #steps: KeptSteps<CondaSession>
+  readonly #offers: Omit<SolveParts, 'steps'>
 
   /** @param image gives the reference of the image with rattler, made where it is missing */
-  constructor(context: BuilderContext, image: (report: Report) => Promise<string>, options: KeepOptions) {
+  constructor(
+    context: BuilderContext,
+    image: (report: Report) => Promise<string>,
+    offers: Omit<SolveParts, 'steps'>,
+    options: KeepOptions,
+  ) {
+    this.#offers = offers
     this.#steps = new KeptSteps((step) => open(context, image, step), options)
+  }
+
+  /** @throws {ResolverRefused} */
+  async solve(request: CondaRequest, options: ResolveOptions): Promise<Resolved> {
+    return await solve({ ...this.#offers, steps: this.#steps }, request, options)
   }
 
   /**
@@ -115,7 +130,7 @@ async function open(
   context: BuilderContext,
   image: (report: Report) => Promise<string>,
   { signal, report }: StepOptions,
-): Promise<KeptStep> {
+): Promise<CondaSession> {
   const reference = await image(report)
   signal.throwIfAborted()
   const step = await Step.open(
@@ -133,7 +148,7 @@ async function open(
   )
   try {
     await step.start()
-    return keptStep(step)
+    return { ...keptStep(step), channels: new Map(), sent: new Map() }
   } catch (error) {
     await step[Symbol.asyncDispose]()
     throw error

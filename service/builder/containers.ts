@@ -8,6 +8,7 @@ import { buildWheel } from './build-wheel.ts'
 import type { Builder, Report } from './builder.ts'
 import { compile } from './compile.ts'
 import { CondaTool } from './conda.ts'
+import type { SolveParts } from './conda-solve.ts'
 import { type BuilderContext, type BuilderLimits, DEFAULT_LIMITS } from './context.ts'
 import { probeBase } from './probe-base.ts'
 import { resolverFor } from './resolve.ts'
@@ -25,6 +26,8 @@ export interface BuilderOptions extends Omit<BuilderContext, 'limits' | 'pull'> 
   poetryImage: (report: Report) => Promise<string>
   /** Gives the reference of the image that solves and links conda environments, likewise. */
   condaImage: (report: Report) => Promise<string>
+  /** What conda's channels offer, and the operator's own ones. */
+  conda: Omit<SolveParts, 'steps' | 'blobs'>
   /** Brings an image to the engine; by default one that it lacks is pulled without a credential. */
   pull?: BuilderContext['pull']
   /** Where wheels lie until they are read. */
@@ -36,7 +39,7 @@ export interface BuilderOptions extends Omit<BuilderContext, 'limits' | 'pull'> 
 
 /** What steps need of their surroundings, with defaults filled in. */
 export function builderContext(
-  options: Omit<BuilderOptions, 'blobs' | 'image' | 'poetryImage' | 'condaImage' | 'folder' | 'resolvers'>,
+  options: Omit<BuilderOptions, 'blobs' | 'image' | 'poetryImage' | 'condaImage' | 'conda' | 'folder' | 'resolvers'>,
 ): BuilderContext {
   const { engine, node, network, caBundle, indexUrl } = options
   const pull = async (reference: string, signal: AbortSignal) => {
@@ -59,7 +62,12 @@ export function createBuilder(options: BuilderOptions): Builder {
   const context = builderContext(options)
   const pool = new ResolverPool(context, image, { ...POOL, ...options.resolvers, program: 'resolve' })
   const poetry = new ResolverPool(context, poetryImage, { ...POOL, ...options.resolvers, program: 'export_poetry' })
-  const conda = new CondaTool(context, condaImage, { ...POOL, ...options.resolvers, atOnce: CONDA_AT_ONCE })
+  const conda = new CondaTool(
+    context,
+    condaImage,
+    { blobs, ...options.conda },
+    { ...POOL, ...options.resolvers, atOnce: CONDA_AT_ONCE },
+  )
   return {
     probe: (base, step) => probeBase(context, base, step),
     resolve: (base, spec, probe, step) =>
@@ -67,7 +75,7 @@ export function createBuilder(options: BuilderOptions): Builder {
         spec,
         probe,
         resolverFor(
-          { context, pool, poetry, image },
+          { context, pool, poetry, conda, image },
           { base, probe, installed: isOnImage(spec) ? probe.installed : [] },
           step,
         ),

@@ -4,6 +4,7 @@ import { DEFAULT_INDEX } from '../interpreter/lock.ts'
 import type { InstalledPackage, Probe } from '../interpreter/probe.ts'
 import { type Resolve, type ResolveRequest, ResolverRefused } from '../interpreter/resolution.ts'
 import type { ResolveOptions } from './builder.ts'
+import type { CondaTool } from './conda.ts'
 import type { BuilderContext } from './context.ts'
 import { putUv, UV } from './put-uv.ts'
 import { pythonSource } from './python-source.ts'
@@ -34,12 +35,18 @@ type FilesRequest = Extract<ResolveRequest, { path: string }>
  * @param target what of the base's packages shows in the environment is `installed`, and no part of a lock
  */
 export function resolverFor(
-  parts: { context: BuilderContext; pool: ResolverPool; poetry: ResolverPool; image: () => Promise<string> },
+  parts: {
+    context: BuilderContext
+    pool: ResolverPool
+    poetry: ResolverPool
+    conda: CondaTool
+    image: () => Promise<string>
+  },
   target: Target,
   options: ResolveOptions,
 ): Resolve {
   const { probe, installed } = target
-  const { pool, poetry, context } = parts
+  const { pool, poetry, conda, context } = parts
   return async (request) => {
     const about = {
       ...{ markers: probe.markers, tags: probe.tags, hashes: request.hashes ?? null },
@@ -53,6 +60,7 @@ export function resolverFor(
       const { files, uvLock } = request
       return await pool.ask({ ...about, files, arguments: uvExportArguments(uvLock, request), uvLock }, options)
     }
+    if ('conda' in request) return await conda.solve(request.conda, options)
     if ('poetry' in request) {
       const { indexUrl } = context
       const project = { ...request.poetry, python: probe.version, ...(indexUrl !== undefined && { index: indexUrl }) }

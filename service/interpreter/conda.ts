@@ -1,15 +1,8 @@
 import { createHash } from 'node:crypto'
+import type { CondaTarget } from './conda-target.ts'
 import type { Artifact, CondaPart, Lock } from './lock.ts'
 import type { Probe } from './probe.ts'
 import { ResolutionFailed } from './resolution.ts'
-
-/** What conda calls a platform, and the properties of it that packages may ask for: name -> version and build. */
-export interface CondaTarget {
-  /** `linux-64` */
-  subdir: string
-  /** https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-virtual.html */
-  virtual: Record<string, [version: string, build: string]>
-}
 
 const SUBDIRS: Record<string, string> = { x86_64: 'linux-64', aarch64: 'linux-aarch64' }
 /** The oldest kernel that runs the containers: packages ask for far older ones. */

@@ -4,7 +4,9 @@ import { type EnvironmentFile, formatOf } from '../../common/detect.ts'
 import { EnvironmentFileError } from '../../common/environment-file-error.ts'
 import { environmentText } from '../../common/environment-text.ts'
 import { allowsPython } from '../policy/python-range.ts'
+import { condaEnvironmentFormat } from './formats/conda-environment.ts'
 import { condaExplicitFormat } from './formats/conda-explicit.ts'
+import { condaLockFormat } from './formats/conda-lock.ts'
 import { containerFormat, containerSpec } from './formats/container.ts'
 import type { CodeFiles, Format, FormatOption, Place } from './formats/format.ts'
 import { poetryFormat } from './formats/poetry.ts'
@@ -26,6 +28,8 @@ export const FORMATS: Record<FormatName, Format> = {
   'poetry.lock': poetryFormat,
   'pyproject.toml': pyprojectFormat,
   'conda-explicit': condaExplicitFormat,
+  'conda-environment': condaEnvironmentFormat,
+  'conda-lock': condaLockFormat,
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { CondaTarget } from './conda-target.ts'
 import type { Artifact } from './lock.ts'
 import type { EnvironmentFiles } from './spec.ts'
 
@@ -12,6 +13,26 @@ export interface PoetryProject {
   folder: string
   groups: string[]
   extras: string[]
+}
+
+/** An environment that conda solves. */
+export interface CondaRequest {
+  /** Match specs. */
+  specs: string[]
+  /** Names or URLs, the one that comes first first. */
+  channels: string[]
+  target: CondaTarget
+}
+
+/** Exact builds that the channels have for another platform only. */
+export interface Elsewhere {
+  /** As the request has them. */
+  specs: string[]
+  /** The platform that has them. */
+  subdir: string
+  target: CondaTarget
+  /** Builds of the first one that there are for the target. */
+  others: string[]
 }
 
 /** What of a pyproject.toml is to be resolved. */
@@ -50,6 +71,7 @@ export type ResolveRequest = {
       groups: string[]
     }
   | { poetry: PoetryProject }
+  | { conda: CondaRequest }
   | {
       /** pylock.toml */
       lock: string
@@ -80,7 +102,7 @@ export type Resolve = (request: ResolveRequest) => Promise<Resolved>
  * package that isn't supported (`kind`).
  */
 export type RefusedStep =
-  | ('uv' | 'poetry' | 'index' | 'lock' | 'select' | 'hash')
+  | ('uv' | 'poetry' | 'conda' | 'channel' | 'index' | 'lock' | 'select' | 'hash')
   | ('requirement' | 'stale' | 'python' | 'platform' | 'option' | 'path' | 'kind')
 
 /** A resolver's answer that there is no lock; the message is its own explanation, not yet in terms of the user's files. */
@@ -89,10 +111,13 @@ export class ResolverRefused extends Error {
   readonly step: RefusedStep
   /** The package at fault, where one is. */
   readonly package: string | undefined
-  constructor(step: RefusedStep, message: string, name?: string) {
+  /** Where conda has what it lacks for the target. */
+  readonly elsewhere: Elsewhere | undefined
+  constructor(step: RefusedStep, message: string, name?: string, elsewhere?: Elsewhere) {
     super(message)
     this.step = step
     this.package = name
+    this.elsewhere = elsewhere
   }
 }
 

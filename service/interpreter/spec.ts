@@ -9,6 +9,8 @@ export type FormatName =
   | 'poetry.lock'
   | 'pyproject.toml'
   | 'conda-explicit'
+  | 'conda-environment'
+  | 'conda-lock'
 
 /** Text files that make up one environment, by their path inside the code tree. */
 export type EnvironmentFiles = Record<string, string>

@@ -16,6 +16,7 @@ import { describePlan, knownAccount, madeAccount } from './account.ts'
 import { askersOf } from './askers.ts'
 import type { BringImage } from './bring-image.ts'
 import { CondaImage } from './conda-image.ts'
+import { type CondaGround, pythonPackages } from './conda-pip.ts'
 import { EarlyPull } from './early-pull.ts'
 import type { EnsureLock, Locked, Seed } from './ensure-lock.ts'
 import { type ImageOrder, installed, keyOfImage, localWheels } from './image-order.ts'
@@ -159,12 +160,24 @@ export class ImagePipeline {
     context: Context,
     parent?: StoredImage,
   ): Promise<Made> {
-    const { lock } = locked
-    const packages = { python: pythonOf(lock), subdir: lock.conda?.subdir ?? '' }
-    const artifacts = lock.artifacts.filter(({ kind }) => kind === 'conda')
-    const made = await this.#fragments(order, locked, context, { artifacts, conda: packages, filesOnly: true })
+    const made = await this.#condaFiles(order, locked, context)
     const compiler = conda.compiler(made.artifacts, parent)
-    return await this.#fragments(order, locked, context, { conda: packages, compiler }, made)
+    return await this.#fragments(order, locked, context, { conda: condaPackages(locked), compiler }, made)
+  }
+
+  async #condaFiles(order: ImageOrder, locked: Locked, context: Context): Promise<Made> {
+    const artifacts = locked.lock.artifacts.filter(({ kind }) => kind === 'conda')
+    return await this.#fragments(order, locked, context, {
+      ...{ artifacts, conda: condaPackages(locked), filesOnly: true },
+    })
+  }
+
+  /** What pip finds when it installs on top of conda packages. */
+  async ground(order: ImageOrder, locked: Locked, context: Context): Promise<CondaGround> {
+    const parent = await this.#parts.store.parent(order, locked)
+    const made = await this.#condaFiles(order, locked, context)
+    const compiler = this.#conda(order, locked, context).compiler(made.artifacts, parent)
+    return { provided: pythonPackages(made.artifacts), base: await compiler.image() }
   }
 
   /** What is the same for all: layers, the image's name, bringing it, and the account of it. */
@@ -300,6 +313,10 @@ export class ImagePipeline {
     )
     return reference
   }
+}
+
+function condaPackages({ lock }: Locked): NonNullable<MakeOrder['conda']> {
+  return { python: pythonOf(lock), subdir: lock.conda?.subdir ?? '' }
 }
 
 function planRequest({ base, probe, lock, environment }: Locked, artifacts: PlannedArtifact[]): PlanRequest {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { readJson } from '../blobs/read-json.ts'
 import type { Builder } from '../builder/builder.ts'
 import { findLock, saveLock } from '../database/known.ts'
@@ -7,12 +6,13 @@ import { condaProbe, pythonOf } from '../interpreter/conda.ts'
 import { isOnImage } from '../interpreter/formats/container.ts'
 import type { Artifact, Lock } from '../interpreter/lock.ts'
 import { lockKey } from '../interpreter/lock-key.ts'
-import type { InterpreterSpec } from '../interpreter/spec.ts'
-import { type Domain, readable } from '../policy/domain.ts'
+import { readable } from '../policy/domain.ts'
+import { type CondaGround, withPip } from './conda-pip.ts'
 import { type BaseParts, type PreparedBase, prepareBase } from './ensure-base.ts'
+import type { ImageOrder } from './image-order.ts'
 import type { Journal } from './journal.ts'
-import { downloadOf } from './make-order.ts'
-import { type ProjectCode, pinSources } from './pin-sources.ts'
+import { withHashes } from './lock-hashes.ts'
+import { pinSources } from './pin-sources.ts'
 
 /** The pip that environments without one are given. */
 export interface Seed {
@@ -31,10 +31,7 @@ export interface Locked extends PreparedBase {
 }
 
 /** Gives the lock of a spec. */
-export type EnsureLock = (
-  order: { domain: Domain; spec: InterpreterSpec; code?: ProjectCode },
-  context: { journal: Journal; signal: AbortSignal },
-) => Promise<Locked>
+export type EnsureLock = (order: ImageOrder, context: { journal: Journal; signal: AbortSignal }) => Promise<Locked>
 
 /** What locking needs. */
 export interface LockParts extends BaseParts {
@@ -42,15 +39,25 @@ export interface LockParts extends BaseParts {
   fetcher: Fetcher
   /** What stands for the configured index in a lock's key. */
   index: string
+  /** Likewise for the conda channels. */
+  channels: string
+  /** Makes the packages of a conda environment, on top of which pip installs. */
+  ground: (
+    order: ImageOrder,
+    locked: Locked,
+    context: { journal: Journal; signal: AbortSignal },
+  ) => Promise<CondaGround>
 }
 
 /** Base, probe and lock of a spec; each is asked for once and then known. */
 export function lockWith(parts: LockParts): EnsureLock {
-  return async ({ domain, spec: asked, code }, { journal, signal }) => {
+  return async (order, { journal, signal }) => {
+    const { domain, spec: asked, code } = order
     const { plain, ...prepared } = await prepareBase(parts, { domain, spec: asked }, { journal, signal })
     const { base, probe } = prepared
     const spec = isOnImage(asked) ? { ...asked, imageDigest: plain.digest } : asked
-    const key = lockKey(spec, probe, base.platform, parts.index)
+    const index = spec.format.startsWith('conda-') ? `${parts.index} ${parts.channels}` : parts.index
+    const key = lockKey(spec, probe, base.platform, index)
     const known = await findLock(parts.database.state, readable(domain), key)
     if (known !== undefined && (await parts.blobs.size(known.lock)) !== undefined) {
       const lock = await readJson<Lock>(parts.blobs, known.lock)
@@ -61,7 +68,13 @@ export function lockWith(parts: LockParts): EnsureLock {
       async () => {
         const report = (line: string) => journal.note(line)
         const resolved = await parts.builder.resolve(base, spec, probe, { signal, report, domain })
-        return await withHashes(parts.fetcher, resolved, signal)
+        const hashed = await withHashes(parts.fetcher, resolved, signal)
+        if (!hashed.conda?.pip.length) return hashed
+        const locked = lockedOn(prepared, hashed)
+        const ground = await parts.ground(order, locked, { journal, signal })
+        const of = { lock: hashed, spec, probe: locked.probe }
+        const whole = await withPip(parts.builder, of, ground, { signal, report, domain })
+        return await withHashes(parts.fetcher, whole, signal)
       },
       ({ artifacts }) => ({ detail: `${artifacts.length} packages` }),
     )
@@ -75,24 +88,4 @@ export function lockWith(parts: LockParts): EnsureLock {
 function lockedOn(prepared: PreparedBase, lock: Lock): Locked {
   const { probe } = prepared
   return { ...prepared, lock, probe: lock.conda ? condaProbe(probe, pythonOf(lock)) : probe }
-}
-
-/**
- * A lock whose every downloaded artifact has a hash. One that has none (a direct URL without `#sha256=`) is fetched once; its
- * hash becomes part of the lock, so that what is installed later is the same.
- */
-async function withHashes(fetcher: Fetcher, lock: Lock, signal: AbortSignal): Promise<Lock> {
-  let { text } = lock
-  const artifacts: Artifact[] = []
-  for (const artifact of lock.artifacts) {
-    if (artifact.sha256 !== undefined || artifact.url === undefined || artifact.kind === 'vcs') {
-      artifacts.push(artifact)
-      continue
-    }
-    await using fetched = await fetcher.fetch(downloadOf(artifact), { signal })
-    artifacts.push({ ...artifact, sha256: fetched.sha256 })
-    text += `# ${artifact.name} ${artifact.version}: sha256 ${fetched.sha256}, when it was first fetched\n`
-  }
-  if (text === lock.text) return lock
-  return { ...lock, text, artifacts, digest: `sha256:${createHash('sha256').update(text).digest('hex')}` }
 }

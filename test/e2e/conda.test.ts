@@ -18,6 +18,19 @@ for command in (["greet"], ["greet-script"], ["pfxtool"], ["pfxtool-sh"]):
     print(command[0], "->", subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 print({name: os.environ.get(name) for name in ("CONDA_PREFIX", "CONDA_SHLVL", "PFXTOOL_HOME", "PFXTOOL_VAR", "VIRTUAL_ENV")})
 `
+const ENVIRONMENT = `name: test
+channels: [test, nodefaults]
+dependencies:
+  - python >=3.9
+  - greetplus
+variables:
+  OWN: of the environment
+`
+
+const PIP_SECTION = `  - pip:
+    - -r base.txt
+    - idna==3.7
+variables:`
 
 let channel: CondaChannel
 let service: ServiceUnderTest
@@ -70,4 +83,30 @@ test('one package changes: a delta, and nothing else is made', async () => {
   const { exitCode, log } = await job.step(commit, { command: 'greet' })
   assert.equal(exitCode, 0, log.toString())
   assert.match(log.toString(), /^greet 2\.1$/m)
+})
+
+test('an environment.yml is solved, and says what it left open', async () => {
+  const { commit, build } = await built({ 'environment.yml': ENVIRONMENT })
+  assert.equal(build.state, 'finished', build.message)
+  assert.deepEqual(build.cache?.unpinned, ['greetplus', 'python'])
+  const { exitCode, log } = await job.step(commit, { command: 'python check.py && echo "own $OWN"' })
+  assert.equal(exitCode, 0, log.toString())
+  assert.match(log.toString(), /^greet -> greet 2\.1$/m)
+  assert.match(log.toString(), /^own of the environment$/m)
+})
+
+test('pip installs on top of what conda brings, by its Python', async () => {
+  const files = { 'environment.yml': `${ENVIRONMENT}`.replace('variables:', PIP_SECTION), 'base.txt': 'six==1.16.0\n' }
+  const { commit, build } = await built(files)
+  assert.equal(build.state, 'finished', build.message)
+  const { exitCode, log } = await job.step(commit, {
+    command: 'python -c "import idna, six, greet; print(idna.__cached__, six.__version__)"',
+  })
+  assert.equal(exitCode, 0, log.toString())
+  assert.match(
+    log.toString(),
+    /^\/opt\/env\/lib\/python3\.11\/site-packages\/idna\/__pycache__\/\S+\.cpython-311\.pyc 1\.16\.0$/m,
+  )
+  const names = build.cache?.packages.map(({ name }) => name)
+  assert.deepEqual(names, ['idna', 'six'])
 })

@@ -36,6 +36,9 @@ export interface TestBuilder extends AsyncDisposable {
   another(options: Partial<BuilderOptions>): Builder
 }
 
+/** Conda without channels. */
+const NO_CHANNELS = { repodata: async () => undefined, channels: {} }
+
 /** Whatever a step asks for. */
 export const STEP = { signal: AbortSignal.timeout(300_000), report: (_line: string) => {} }
 
@@ -54,7 +57,16 @@ export async function testBuilder(): Promise<TestBuilder> {
   const another = (options: Partial<BuilderOptions>) => {
     const poetryImage = () => toolImage(context, POETRY_TOOLS, folder)
     const condaImage = () => toolImage(context, CONDA_TOOLS, folder)
-    const builder = createBuilder({ ...shared, blobs, folder, image, poetryImage, condaImage, ...options })
+    const builder = createBuilder({
+      ...shared,
+      blobs,
+      folder,
+      image,
+      poetryImage,
+      condaImage,
+      conda: NO_CHANNELS,
+      ...options,
+    })
     made.push(builder)
     return builder
   }

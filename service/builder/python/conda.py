@@ -3,7 +3,7 @@
 Each request on stdin is a line of JSON and as many bytes as its "size" says. Each gets one line on stdout, and after it
 the bytes of the files that it lists:
   {"channel": n, "subdir": ..., "size": n}                  the repodata.json of a channel -> {}
-  {"solve": [specs], "channels": [[n, url], ...], "subdir": ..., "virtual": {name: [version, build]}}
+  {"solve": [specs], "channels": [[n, url, name], ...], "subdir": ..., "virtual": {name: [version, build]}}
     -> {"records": [...]} or {"failed": why}
   {"find": [specs], "channels": ..., "subdir": ...}          -> {"found": [[whether it is there, other builds], ...]}
   {"link": file name, "url": ..., "channel": ..., "subdir": ..., "python": {...} or null, "size": n}   and an archive
@@ -48,19 +48,24 @@ def local(number):
     return f"file://{CHANNELS}/{number}"
 
 
-def match(spec):
+def match(spec, channels=()):
+    """A spec, with the channel that it may name (`channel::name`) as this container knows it."""
+    text = spec
+    for number, url, name in channels:
+        if spec.startswith((f"{name}::", f"{url}::")):
+            text = f"{local(number)}::{spec.split('::', 1)[1]}"
     try:
-        return MatchSpec(spec)
+        return MatchSpec(text)
     except Exception as error:
         raise Failed(str(error), spec=spec) from error
 
 
 async def solved(request):
     """Exact records for a list of specs."""
-    channels = dict(request["channels"])
+    channels = {number: url for number, url, _ in request["channels"]}
     virtual = [GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
                for name, (version, build) in request["virtual"].items()]
-    specs = [match(spec) for spec in request["solve"]]
+    specs = [match(spec, request["channels"]) for spec in request["solve"]]
     try:
         records = await solve(
             sources=[Channel(local(number)) for number in channels], specs=specs,
@@ -74,7 +79,7 @@ def row(record, channels):
     """A record as a lock has it, with the channel's real address."""
     number, rest = re.fullmatch(rf"file://{CHANNELS}/(\d+)/(.+)", record.url).groups()
     return {
-        "name": record.name.normalized, "version": str(record.version), "build": record.build,
+        "name": record.name.normalized, "version": str(record.version), "build": str(record.build),
         "channel": channels[int(number)], "url": f"{channels[int(number)]}/{rest}", "filename": record.file_name,
         "subdir": record.subdir, "sha256": record.sha256 and record.sha256.hex(), "size": record.size,
         "md5": record.md5 and record.md5.hex(), "sitePackages": record.python_site_packages_path,
@@ -84,7 +89,7 @@ def row(record, channels):
 async def there(request):
     """For each spec, whether the channels have it for a platform, and which builds of that name they have."""
     gateway = Gateway()
-    channels = [Channel(local(number)) for number, _ in request["channels"]]
+    channels = [Channel(local(number)) for number, _, _ in request["channels"]]
     platforms = [Subdir(request["subdir"]), Subdir("noarch")]
 
     async def found(spec):
@@ -93,7 +98,7 @@ async def there(request):
 
     rows = []
     for text in request["find"]:
-        spec = match(text)
+        spec = match(text.split("::", 1)[-1])
         exact = await found(spec)
         others = exact or (await found(MatchSpec(spec.name.normalized)) if spec.name else [])
         rows.append([bool(exact), sorted({f"{one.version}={one.build}" for one in others})])

@@ -1,6 +1,7 @@
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { environmentText } from '../../../common/environment-text.ts'
-import { type CondaTarget, condaArtifact, condaLock, condaTarget, fits, parseCondaUrl, pythonOf } from '../conda.ts'
+import { condaArtifact, condaLock, condaTarget, fits, parseCondaUrl, pythonOf } from '../conda.ts'
+import type { CondaTarget } from '../conda-target.ts'
 import type { Artifact } from '../lock.ts'
 import type { InterpreterSpec } from '../spec.ts'
 import { wrongPlatform } from './conda-platform.ts'

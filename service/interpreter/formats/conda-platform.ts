@@ -1,8 +1,15 @@
-import type { CondaTarget } from '../conda.ts'
+import type { CondaTarget } from '../conda-target.ts'
 import { ResolutionFailed } from '../resolution.ts'
 
 /** More packages than this are counted, not named. */
 const NAMED = 5
+
+/** Packages that can't be on a platform. */
+export interface Foreign {
+  names: string[]
+  /** What there is in place of the first one. */
+  others?: string[]
+}
 
 /**
  * The refusal of an environment that was made on another platform.
@@ -14,20 +21,21 @@ export function wrongPlatform(
   line: number | undefined,
   from: string,
   target: CondaTarget,
-  { names }: { names: string[] },
+  { names, others = [] }: Foreign,
 ): ResolutionFailed {
   const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : ''
   const there = `${names.slice(0, NAMED).join(', ')}${more}`
+  const instead = others.length > 0 ? ` (of ${names[0]} there is ${others.slice(0, NAMED).join(', ')})` : ''
   return new ResolutionFailed(
     file,
     line,
-    `it was made for ${from} and can't be installed on ${target.subdir}: there is no ${there} for it`,
+    `it was made for ${from} and can't be installed on ${target.subdir}, where these can't be had: ${there}${instead}`,
     wayOut(file, target),
   )
 }
 
 /** How to get an environment that can be installed. */
-export function wayOut(file: string, { subdir }: CondaTarget): string {
+function wayOut(file: string, { subdir }: CondaTarget): string {
   const slash = file.lastIndexOf('/') + 1
   const name = `${file.slice(0, slash)}environment-linux.yml`
   return [

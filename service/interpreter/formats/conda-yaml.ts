@@ -1,0 +1,135 @@
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml'
+import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
+
+/** A line of text, from 1. */
+export interface TextAt {
+  text: string
+  line: number
+}
+
+/** What an environment.yml says. */
+export interface CondaYaml {
+  /** As they are named, first the one that comes first. */
+  channels: TextAt[]
+  /** Match specs, as they are written. */
+  specs: TextAt[]
+  /** Lines of a requirements file. */
+  pip: TextAt[]
+  variables: Record<string, string>
+}
+
+const KEYS = new Set(['name', 'channels', 'dependencies', 'prefix', 'variables', 'platforms', 'category'])
+/** Selectors of mamba: https://mamba.readthedocs.io/en/latest/user_guide/micromamba.html */
+const SELECTED = new Set(['sel(linux)', 'sel(unix)'])
+const SELECTOR = /^sel\(\w+\)$/
+
+/**
+ * Reads an environment.yml, as written by hand or by `conda env export`.
+ * @throws {EnvironmentFileError} naming the line
+ */
+export function parseCondaYaml(path: string, text: string): CondaYaml {
+  return new Reader(path, text).read()
+}
+
+/** A YAML file whose every complaint has its line. */
+class Reader {
+  readonly #path: string
+  readonly #text: string
+  readonly #lines = new LineCounter()
+
+  constructor(path: string, text: string) {
+    this.#path = path
+    this.#text = text
+  }
+
+  read(): CondaYaml {
+    const root = this.#parse()
+    for (const { key } of root.items) {
+      const name = isScalar(key) ? String(key.value) : '?'
+      if (KEYS.has(name)) continue
+      throw this.#fail(key, `${name}: there is no such key`, `Known are ${[...KEYS].join(', ')}.`)
+    }
+    const result: CondaYaml = {
+      channels: this.#strings(root, 'channels', root.get('channels', true)),
+      specs: [],
+      pip: [],
+      variables: this.#variables(root.get('variables', true)),
+    }
+    for (const item of this.#items(root, 'dependencies', root.get('dependencies', true))) this.#dependency(item, result)
+    if (result.specs.length > 0) return result
+    throw this.#fail(root, 'dependencies: nothing is listed', 'List at least python.')
+  }
+
+  #parse(): YAMLMap {
+    const options = { lineCounter: this.#lines, prettyErrors: false, logLevel: 'silent' } as const
+    const document = parseDocument(this.#text, options)
+    const [error] = document.errors
+    if (error) {
+      const { line } = this.#lines.linePos(error.pos[0])
+      throw new EnvironmentFileError(this.#path, line, `is no YAML: ${error.message}`, 'Correct that line.')
+    }
+    if (document.contents === null) throw this.#fail(undefined, 'it is empty', 'List dependencies, at least python.')
+    if (isMap(document.contents)) return document.contents as YAMLMap
+    throw this.#fail(document.contents, 'it is no mapping', 'It must hold "dependencies:" and a list below.')
+  }
+
+  #dependency(item: unknown, result: CondaYaml): void {
+    if (isScalar(item) && typeof item.value === 'string' && item.value.trim() !== '') {
+      result.specs.push(this.#textOf(item))
+      return
+    }
+    const [pair] = isMap(item) && item.items.length === 1 ? item.items : []
+    const key = isScalar(pair?.key) ? String(pair.key.value) : ''
+    if (pair && key === 'pip') return void result.pip.push(...this.#strings(item, 'pip', pair.value))
+    if (pair && SELECTOR.test(key)) {
+      if (!SELECTED.has(key)) return
+      const chosen = isSeq(pair.value) ? this.#strings(item, key, pair.value) : [this.#textOf(pair.value)]
+      return void result.specs.push(...chosen)
+    }
+    throw this.#fail(item, 'dependencies: an entry is neither a package nor "pip:"', 'Write it like: - numpy=2.1')
+  }
+
+  #variables(node: unknown): Record<string, string> {
+    if (node === undefined || (isScalar(node) && node.value === null)) return {}
+    if (!isMap(node)) throw this.#fail(node, 'variables: it is no mapping', 'Write NAME: value below it.')
+    return Object.fromEntries(
+      node.items.map(({ key, value }): [string, string] => {
+        const name = isScalar(key) ? String(key.value) : ''
+        const text = isScalar(value) && value.value !== null ? String(value.source ?? value.value) : undefined
+        if (/^[A-Za-z_]\w*$/.test(name) && text !== undefined && !text.includes('\0')) return [name, text]
+        throw this.#fail(key, `variables: ${name} is no variable with a value`, 'Write NAME: value.')
+      }),
+    )
+  }
+
+  #strings(parent: unknown, key: string, node: unknown): TextAt[] {
+    return this.#items(parent, key, node).map((item) => {
+      if (isScalar(item) && ['string', 'number'].includes(typeof item.value)) return this.#textOf(item)
+      throw this.#fail(item, `${key}: an entry is no text`, 'Write one text for each line of the list.')
+    })
+  }
+
+  #items(parent: unknown, key: string, node: unknown): unknown[] {
+    if (node === undefined || node === null || (isScalar(node) && node.value === null)) return []
+    if (isSeq(node)) return node.items
+    throw this.#fail(
+      node ?? parent,
+      `${key}: it is no list`,
+      `Write "${key}:" and below it lines that begin with "- ".`,
+    )
+  }
+
+  #textOf(node: unknown): TextAt {
+    const text = isScalar(node) ? String(node.source ?? node.value).trim() : ''
+    return { text, line: this.#lineOf(node) ?? 1 }
+  }
+
+  #lineOf(node: unknown): number | undefined {
+    const start = (node as Node | undefined)?.range?.[0]
+    return start === undefined ? undefined : this.#lines.linePos(start).line
+  }
+
+  #fail(node: unknown, message: string, hint: string): EnvironmentFileError {
+    return new EnvironmentFileError(this.#path, this.#lineOf(node), message, hint)
+  }
+}

@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { InterpreterRequest } from '../../common/contract.ts'
+import { condaProbe, condaTarget, parseCondaUrl } from '../../service/interpreter/conda.ts'
+import { loadSpec, lockSpec } from '../../service/interpreter/formats.ts'
+import type { Resolve } from '../../service/interpreter/resolution.ts'
+import { codeFiles } from '../support/code-files.ts'
+import { exampleProbe } from '../support/probe.ts'
+
+const CHANNEL = 'https://conda.example.com/ours'
+const PYTHON = `${CHANNEL}/linux-64/python-3.11.7-h1_0.conda`
+const HASH = 'a'.repeat(64)
+
+const load = (files: Record<string, string | Buffer>, interpreter: string) =>
+  loadSpec(codeFiles(files), InterpreterRequest.parse({ interpreter }))
+const unasked: Resolve = async () => assert.fail('nobody is to be asked')
+const lock = async (files: Record<string, string>, interpreter: string) =>
+  await lockSpec(await load(files, interpreter), exampleProbe, unasked)
+
+test('a URL of a package is taken apart from its end', () => {
+  assert.deepEqual(parseCondaUrl(`${CHANNEL}/noarch/ruamel.yaml-0.18.6-py_0.tar.bz2`), {
+    channel: CHANNEL,
+    subdir: 'noarch',
+    filename: 'ruamel.yaml-0.18.6-py_0.tar.bz2',
+    name: 'ruamel.yaml',
+    version: '0.18.6',
+    build: 'py_0',
+  })
+  for (const url of [
+    '',
+    CHANNEL,
+    `${CHANNEL}/noarch/a-1.conda`,
+    `${CHANNEL}/mars-64/a-1-0.conda`,
+    '/noarch/a-1-0.conda',
+  ])
+    assert.equal(parseCondaUrl(url), undefined, url)
+})
+
+test('an explicit list is taken as it is, whatever it is called', async () => {
+  const text = `# platform: linux-64\r\n@EXPLICIT\r\n${PYTHON}#sha256:${HASH}\r\n${CHANNEL}/noarch/a-1-py_0.conda#${'b'.repeat(32)}\r\n`
+  for (const name of ['conda-linux-64.lock', 'spec-file.txt']) {
+    const { artifacts, conda } = await lock({ [name]: text }, name)
+    assert.deepEqual(
+      artifacts.map((artifact) => [artifact.name, artifact.kind, artifact.sha256, artifact.conda?.md5]),
+      [
+        ['a', 'conda', undefined, 'b'.repeat(32)],
+        ['python', 'conda', HASH, undefined],
+      ],
+    )
+    assert.deepEqual(conda, { subdir: 'linux-64', variables: {}, pip: [] })
+  }
+})
+
+const BAD_LISTS: [what: string, text: string, message: RegExp][] = [
+  ['empty', '', /^conda-x\.lock: it is empty$/],
+  ['without its mark', `${PYTHON}\n`, /no line @EXPLICIT$/],
+  ['a line that is no URL', `@EXPLICIT\nnumpy=1\n`, /^conda-x\.lock:2: numpy=1 is no URL/],
+  ['a hash that is none', `@EXPLICIT\n${PYTHON}#123\n`, /^conda-x\.lock:2: #123 is neither an md5 nor a sha256/],
+  ['twice the same', `@EXPLICIT\n${PYTHON}\n\n${PYTHON}\n`, /^conda-x\.lock:4: python is listed on line 2 already/],
+]
+for (const [what, text, message] of BAD_LISTS)
+  test(`an explicit list is refused: ${what}`, async () => {
+    await assert.rejects(load({ 'conda-x.lock': text }, 'conda-x.lock'), { name: 'EnvironmentFileError', message })
+  })
+
+test('a credential in a URL is not shown', async () => {
+  const text = '@EXPLICIT\nhttps://user:secret@example.com/x\n'
+  await assert.rejects(load({ 'conda-x.lock': text }, 'conda-x.lock'), (error: Error) => !/secret/.test(error.message))
+})
+
+test('a list of another platform is refused before anything is asked', async () => {
+  const text = `@EXPLICIT\n${CHANNEL}/noarch/a-1-py_0.conda\n${CHANNEL}/osx-arm64/python-3.11.7-h1_0.conda\n`
+  await assert.rejects(lock({ 'conda-x.lock': text }, 'conda-x.lock'), {
+    name: 'ResolutionFailed',
+    message: /^conda-x\.lock:3: it was made for osx-arm64 and can't be installed on linux-64, .*: python 3\.11\.7$/,
+    hint: /environment-linux\.yml/,
+  })
+})
+
+test('an environment without python is refused', async () => {
+  const text = `@EXPLICIT\n${CHANNEL}/noarch/a-1-py_0.conda\n`
+  await assert.rejects(lock({ 'conda-x.lock': text }, 'conda-x.lock'), { message: /has no python/ })
+})
+
+const BAD_YAML: [what: string, text: string | Buffer, message: RegExp][] = [
+  ['empty', '', /^environment\.yml: it is empty$/],
+  ['only a comment', '# nothing\n', /it is empty/],
+  ['syntax', 'name: x\ndependencies: [python\n', /^environment\.yml:\d: is no YAML/],
+  ['a list', '- python\n', /it is no mapping/],
+  ['an unknown key', 'name: x\ndependancies:\n  - python\n', /^environment\.yml:2: dependancies: there is no such key/],
+  ['no dependencies', 'name: x\nchannels: [a]\n', /nothing is listed/],
+  ['no list', 'dependencies: python\n', /^environment\.yml:1: dependencies: it is no list/],
+  [
+    'an entry that is none',
+    'dependencies:\n  - python\n  - {conda: [a]}\n',
+    /^environment\.yml:3: dependencies: an entry/,
+  ],
+  [
+    'a variable that is none',
+    'dependencies: [python]\nvariables:\n  "a b": 1\n',
+    /^environment\.yml:3: variables: a b/,
+  ],
+  ['bytes', Buffer.from([0x61, 0x3a, 0xff, 0x0a]), /^environment\.yml:1: is not UTF-8/],
+]
+for (const [what, text, message] of BAD_YAML)
+  test(`an environment.yml is refused: ${what}`, async () => {
+    await assert.rejects(load({ 'environment.yml': text }, 'environment.yml'), {
+      name: 'EnvironmentFileError',
+      message,
+    })
+  })
+
+const YAML = `name: x
+channels: [ours, nodefaults, defaults]
+dependencies:
+  - python=3.11
+  - other::numpy=2.1.0=py311_0
+  - sel(win): [pywin32]
+  - sel(linux): [libx]
+  - pip:
+      - rich==13
+      - -r more.txt
+variables:
+  COUNT: 007
+prefix: /home/me/env
+`
+
+test('what an environment.yml says is what is asked, in its order', async () => {
+  const asked: unknown[] = []
+  const spec = await load({ 'environment.yml': YAML, 'more.txt': 'idna\n' }, 'environment.yml')
+  const answer: Resolve = async (request) => {
+    asked.push('conda' in request ? [request.conda.specs, request.conda.channels] : request)
+    const python = {
+      name: 'python',
+      version: '3.11.7',
+      kind: 'conda' as const,
+      filename: 'p',
+      url: PYTHON,
+      sha256: HASH,
+    }
+    return { text: '', artifacts: [{ ...python, conda: { build: 'h1_0', channel: CHANNEL, subdir: 'linux-64' } }] }
+  }
+  const { conda, unpinned, requirements } = await lockSpec(spec, exampleProbe, answer)
+  assert.deepEqual(asked, [
+    [
+      ['python=3.11', 'other::numpy=2.1.0=py311_0', 'libx'],
+      ['ours', 'defaults', 'other'],
+    ],
+  ])
+  assert.deepEqual(conda, { subdir: 'linux-64', variables: { COUNT: '007' }, pip: ['rich==13', '-r more.txt'] })
+  assert.deepEqual(unpinned, ['python'])
+  assert.deepEqual(requirements[1], {
+    name: 'numpy',
+    text: 'other::numpy=2.1.0=py311_0',
+    file: 'environment.yml',
+    line: 5,
+  })
+  assert.match(spec.files['environment.yml.pip.txt'] ?? '', /^\n{8}rich==13\n-r more\.txt\n$/)
+})
+
+test('the file for Linux is taken where it lies beside the other', async () => {
+  const other = 'dependencies: [python=3.12]\n'
+  const spec = await load(
+    { 'env/environment.yml': YAML.replace(/ {2}- pip:[\s\S]*$/, ''), 'env/environment-linux.yml': other },
+    'env/environment.yml',
+  )
+  const answer: Resolve = async (request) => assert.fail(JSON.stringify('conda' in request && request.conda.specs))
+  await assert.rejects(lockSpec(spec, exampleProbe, answer), { message: '["python=3.12"]' })
+})
+
+test('virtual packages are those of the base, not of the machine', () => {
+  const base = exampleProbe
+  const { virtual, subdir } = condaTarget('x', { ...base, libc: { name: 'glibc', version: '2.28' } })
+  assert.deepEqual([subdir, virtual.__glibc, virtual.__cuda], ['linux-64', ['2.28', '0'], undefined])
+  const musl = { ...base, libc: { name: 'musl' as const, version: '1.2' } }
+  assert.throws(() => condaTarget('x', musl), { message: /no packages for x86_64 with musl/ })
+})
+
+test("the environment's Python has the tags of its own version on the base's platform", () => {
+  const python = { name: 'python', version: '3.12.4', kind: 'conda' as const, filename: '' }
+  const own = condaProbe(exampleProbe, python)
+  assert.equal(own.tags[0]?.replace(/-[^-]*$/, ''), 'cp312-cp312')
+  assert.equal(own.markers.python_full_version, '3.12.4')
+  assert.equal(own.executable, '/opt/env/bin/python3.12')
+  assert.ok(own.tags.includes('py3-none-any') && own.tags.includes('py2-none-any') === false)
+})
+
+const LOCKED = `version: 1
+metadata: {platforms: [linux-64, osx-arm64]}
+package:
+- {name: python, version: 3.11.7, manager: conda, platform: linux-64, dependencies: {}, url: ${PYTHON}, hash: {md5: ${'b'.repeat(32)}, sha256: ${HASH}}, category: main, optional: false}
+- {name: python, version: 3.11.7, manager: conda, platform: osx-arm64, dependencies: {}, url: ${PYTHON.replace('linux-64', 'osx-arm64')}, hash: {sha256: ${HASH}}, category: main, optional: false}
+- {name: six, version: 1.16.0, manager: pip, platform: linux-64, dependencies: {}, url: 'https://files.example.com/six-1.16.0-py2.py3-none-any.whl', hash: {sha256: ${HASH}}, category: docs, optional: true}
+`
+
+test('conda-lock.yml: the packages of the platform, in the categories that are asked for', async () => {
+  const names = async (groups?: string[]) => {
+    const request = InterpreterRequest.parse({ interpreter: 'conda-lock.yml', groups })
+    const spec = await loadSpec(codeFiles({ 'conda-lock.yml': LOCKED }), request)
+    return (await lockSpec(spec, exampleProbe, unasked)).artifacts.map(({ name, kind }) => `${name} ${kind}`)
+  }
+  assert.deepEqual(await names(), ['python conda'])
+  assert.deepEqual(await names(['docs']), ['python conda', 'six wheel'])
+  await assert.rejects(names(['nope']), { message: /groups: there is no nope/ })
+})
+
+test('conda-lock.yml: without this platform, of another version, no YAML', async () => {
+  const mac = LOCKED.replaceAll('platform: linux-64', 'platform: osx-64')
+  await assert.rejects(lock({ 'conda-lock.yml': mac }, 'conda-lock.yml'), { message: /made for osx-64, osx-arm64 and/ })
+  const bad = (text: string) => load({ 'conda-lock.yml': text }, 'conda-lock.yml')
+  await assert.rejects(bad(LOCKED.replace('version: 1', 'version: 2')), { message: /version 1: version/ })
+  await assert.rejects(bad('version: 1\npackage: ['), { name: 'EnvironmentFileError', message: /conda-lock\.yml/ })
+  await assert.rejects(bad(''), { message: /it is empty/ })
+})
