@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { InterpreterRequest } from '../../common/contract.ts'
+import type { Builder } from '../../service/builder/builder.ts'
+import { condaFragment } from '../../service/image/conda-fragment.ts'
+import { condaArtifact, parseCondaUrl } from '../../service/interpreter/conda.ts'
+import { loadSpec } from '../../service/interpreter/formats.ts'
+import type { Artifact } from '../../service/interpreter/lock.ts'
+import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
+import { codeFiles } from '../support/code-files.ts'
+import { type CondaChannel, condaChannel } from '../support/conda-channel.ts'
+import { exampleProbe } from '../support/probe.ts'
+
+let channel: CondaChannel
+let parts: TestBuilder
+let builder: Builder
+let folder: string
+before(async () => {
+  channel = await condaChannel()
+  folder = await mkdtemp(join(tmpdir(), 'meadow-conda-'))
+  parts = await testBuilder()
+  const repodata = async (url: string, subdir: string) => {
+    const response = await fetch(`${url}/${subdir}/repodata.json`)
+    return response.ok ? await parts.blobs.put(await response.bytes()) : undefined
+  }
+  builder = parts.another({ conda: { repodata, channels: { test: channel.url, gone: `${channel.url}/gone` } } })
+})
+after(async () => {
+  await parts?.[Symbol.asyncDispose]()
+  await channel?.[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true })
+})
+
+async function lock(dependencies: string[], channels = '[test]') {
+  const text = `channels: ${channels}\ndependencies:\n${dependencies.map((each) => `  - ${each}\n`).join('')}`
+  const request = InterpreterRequest.parse({ interpreter: 'environment.yml' })
+  const spec = await loadSpec(codeFiles({ 'environment.yml': text }), request)
+  return await builder.resolve(await testBase('3.11'), spec, exampleProbe, { ...STEP, domain: 'rep_conda' })
+}
+
+test('a solution is exact, hashed, and named by the real channel', async () => {
+  const { artifacts, text, unpinned } = await lock(['python=3.11', 'greetplus', 'test::greet=2.0'])
+  assert.deepEqual(
+    artifacts.map(({ name, version }) => `${name} ${version}`),
+    ['greet 2.0', 'greetplus 0.1', 'pfxtool 1.0', 'pylibs 12', 'python 3.11.7'],
+  )
+  const known = await channel.packages('noarch')
+  assert.equal(artifacts[0]?.url, `${channel.url}/noarch/greet-2.0-pyh0_0.tar.bz2`)
+  assert.equal(artifacts[0]?.sha256, known['greet-2.0-pyh0_0.tar.bz2']?.sha256)
+  assert.match(text, /^# platform: linux-64\n@EXPLICIT\nhttp/)
+  assert.deepEqual(unpinned, ['greet', 'greetplus', 'python'])
+})
+
+const REFUSED: [what: string, dependencies: string[], message: RegExp, hint?: RegExp][] = [
+  ['a package that no channel has', ['python', 'nosuchthing'], /^environment\.yml:4: [\s\S]*nosuchthing/],
+  ['a version that there is not', ['python', 'greet=9'], /^environment\.yml:4: [\s\S]*greet/],
+  ['two that do not go together', ['python', 'greetplus', 'greet=1'], /greet/],
+  ['a graphics card', ['python', 'needcuda'], /__cuda/],
+  ['a spec that is none', ['python', '"greet ==="'], /^environment\.yml:4: /],
+  ['an environment without python', ['pylibs'], /has no python/],
+  [
+    'an export of another platform',
+    ['python=3.11.7=h1a2b3c4_0', 'maconly=1.0=hmac_0', 'pfxtool=1.0=hmac_1'],
+    /^environment\.yml:4: it was made for osx-arm64 and can't be installed on linux-64, .*: maconly, pfxtool$/,
+    /environment-linux\.yml/,
+  ],
+]
+for (const [what, dependencies, message, hint = /./] of REFUSED)
+  test(`refused, by line: ${what}`, async () => {
+    await assert.rejects(lock(dependencies), { name: 'ResolutionFailed', message, hint })
+  })
+
+test('refused: a channel that has nothing', async () => {
+  await assert.rejects(lock(['python'], '[gone]'), {
+    message: /the channel gone has nothing at/,
+    hint: /MEADOW_CONDA_CHANNELS/,
+  })
+})
+
+async function link(path: string, change: (bytes: Buffer) => Buffer = (bytes) => bytes) {
+  const artifactAt = (at: string): Artifact => {
+    const url = `${channel.url}/${at}`
+    const parsed = parseCondaUrl(url)
+    assert.ok(parsed)
+    return condaArtifact(url, parsed)
+  }
+  const bytes = change(Buffer.from(await (await fetch(`${channel.url}/${path}`)).arrayBuffer()))
+  const file = join(folder, 'archive')
+  await writeFile(file, bytes)
+  const python = artifactAt('linux-64/python-3.11.7-h1a2b3c4_0.conda')
+  const request = { artifact: artifactAt(path), file, size: bytes.length, python, subdir: 'linux-64' }
+  return await builder.link(request, { ...STEP, domain: 'rep_conda' }, async ({ files, script }) => {
+    return { script, fragment: await condaFragment('it', files, parts.blobs) }
+  })
+}
+
+test('a package is linked by itself, the same every time', async () => {
+  const { fragment, script } = await link('noarch/greet-2.0-pyh0_0.tar.bz2')
+  const paths = fragment.entries.map(({ path, mode }) => `${path.replace('opt/env/', '')} ${mode.toString(8)}`)
+  assert.deepEqual(paths.slice(0, 4), [
+    'bin/greet 755',
+    'bin/greet-script 755',
+    'conda-meta/greet-2.0-pyh0_0.json 644',
+    'lib/python3.11/site-packages/greet-2.0.dist-info/INSTALLER 644',
+  ])
+  assert.equal(script, false)
+  assert.equal((await link('noarch/greet-2.0-pyh0_0.tar.bz2')).fragment.digest, fragment.digest)
+})
+
+test('a post-link script is seen, and not run', async () => {
+  assert.equal((await link('linux-64/linkscript-1-0.tar.bz2')).script, true)
+})
+
+test('a damaged archive is refused by its name, and the next one is linked', async () => {
+  await assert.rejects(
+    link('linux-64/pfxtool-1.0-h0_1.tar.bz2', (bytes) => bytes.subarray(0, 1000)),
+    { name: 'LinkFailed', message: /^pfxtool-1\.0-h0_1\.tar\.bz2 can't be linked/ },
+  )
+  assert.equal((await link('linux-64/clash-a-1-0.tar.bz2')).script, false)
+})
