@@ -3,7 +3,7 @@ import type { BaseImage } from '../image/base.ts'
 import type { Fragment } from '../image/fragment.ts'
 import type { BuildSystem } from '../interpreter/build-system.ts'
 import type { Artifact, Lock } from '../interpreter/lock.ts'
-import type { Probe } from '../interpreter/probe.ts'
+import type { InstalledPackage, Probe } from '../interpreter/probe.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
 import type { ActivateRequest } from './activate.ts'
 import type { AptOptions, Installed } from './apt.ts'
@@ -29,6 +29,8 @@ export interface ResolveOptions extends StepOptions {
    * shared between two; without a domain each call has one of its own.
    */
   domain?: string
+  /** What is in the environment already, and stays: the image's own packages where the spec is on an image. */
+  installed?: InstalledPackage[]
 }
 
 /** One artifact's source files, to be compiled in the base that will run them. */

@@ -76,7 +76,7 @@ export function createBuilder(options: BuilderOptions): Builder {
         probe,
         resolverFor(
           { context, pool, poetry, conda, image },
-          { base, probe, installed: isOnImage(spec) ? probe.installed : [] },
+          { base, probe, installed: step.installed ?? (isOnImage(spec) ? probe.installed : []) },
           step,
         ),
       ),

@@ -6,14 +6,14 @@ import type { BaseImage } from '../image/base.ts'
 import type { PlannedArtifact } from '../image/fragment.ts'
 import { condaPipSpec } from '../interpreter/formats/conda-environment.ts'
 import type { Artifact, Lock } from '../interpreter/lock.ts'
-import type { Probe } from '../interpreter/probe.ts'
+import type { InstalledPackage, Probe } from '../interpreter/probe.ts'
 import { ResolutionFailed } from '../interpreter/resolution.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
 
 /** What pip must know of a conda environment before it installs on top. */
 export interface CondaGround {
-  /** Python packages that are there: normalised name -> version. */
-  provided: Record<string, string>
+  /** Python packages that are there. */
+  provided: InstalledPackage[]
   /** An image whose Python is the environment's: metadata of packages is built there, where it must be. */
   base: BaseImage
 }
@@ -22,14 +22,15 @@ const PIP_FILE = '.pip.txt'
 const METADATA = /\/site-packages\/([\w.]+)-([^-/]+?)(?:-py3[^/]*)?\.(?:dist-info\/METADATA|egg-info(?:\/PKG-INFO)?)$/
 
 /** The Python packages that files of conda packages say of themselves to be. */
-export function pythonPackages(artifacts: Pick<PlannedArtifact, 'files'>[]): Record<string, string> {
+export function pythonPackages(artifacts: Pick<PlannedArtifact, 'files'>[]): InstalledPackage[] {
   const found = artifacts.flatMap(({ files }) =>
     files.entries.flatMap(({ path }): [string, string][] => {
       const [, name, version] = METADATA.exec(path) ?? []
       return name && version ? [[normalizeName(name), version]] : []
     }),
   )
-  return Object.fromEntries(found.sort(([a], [b]) => (a < b ? -1 : 1)))
+  // What they need is for conda to see to.
+  return [...new Map(found)].map(([name, version]) => ({ name, version, requires: [] }))
 }
 
 /**
@@ -43,13 +44,15 @@ export async function withPip(
   { provided, base }: CondaGround,
   options: ResolveOptions,
 ): Promise<Lock> {
-  const pip = condaPipSpec(spec, provided)
-  const resolved = await builder.resolve(base, pip, probe, options).catch((error: unknown) => {
-    throw inTermsOf(lock.source, error)
-  })
+  const pip = condaPipSpec(spec)
+  const resolved = await builder
+    .resolve(base, pip, probe, { ...options, installed: provided })
+    .catch((error: unknown) => {
+      throw inTermsOf(lock.source, error)
+    })
   const taken = new Set(lock.artifacts.map(({ name }) => name))
   const added = resolved.artifacts
-    .filter(({ name }) => provided[name] === undefined)
+    .filter(({ name }) => !provided.some((each) => each.name === name))
     // Two packages may have one name, of which only one is of Python: conda's ninja is a program.
     .map((artifact): Artifact => (taken.has(artifact.name) ? { ...artifact, name: `${artifact.name}.pip` } : artifact))
   const text = `${lock.text}# pip:\n${resolved.text}`
@@ -74,5 +77,5 @@ function inTermsOf(file: string, error: unknown): unknown {
   const said = error.message.replace(/^\S+?:(?:\d+:)? /, '').replaceAll(PIP_FILE, '')
   const line = error.file.endsWith(PIP_FILE) ? error.line : undefined
   const hint = `${error.hint} What conda brings stays: name it among the dependencies in the version that pip asks for.`
-  return new ResolutionFailed(file, line, `pip: ${said.replaceAll(`${file}.conda.txt`, 'the conda packages')}`, hint)
+  return new ResolutionFailed(file, line, `pip: ${said}`, hint)
 }

@@ -30,6 +30,7 @@ variables:
 const PIP_SECTION = `  - pip:
     - -r base.txt
     - idna==3.7
+    - greet
 variables:`
 
 let channel: CondaChannel

@@ -67,10 +67,11 @@ export const condaEnvironmentFormat: Format = {
   },
 }
 
-/** What pip installs on top, as a spec of its own. @param provided Python packages of conda: name -> version */
-export function condaPipSpec(spec: InterpreterSpec, provided: Record<string, string>): InterpreterSpec {
-  const { file, yaml } = readChosen(spec)
-  return condaPip.spec(spec, file, yaml.pip, provided)
+/** What pip installs on top, as a spec of its own. */
+export function condaPipSpec(spec: InterpreterSpec): InterpreterSpec {
+  const { file } = readChosen(spec)
+  const { [spec.path]: _this, [file]: _chosen, ...files } = spec.files
+  return condaPip.spec({ ...spec, files }, file)
 }
 
 /** Files that are taken in place of one that was made elsewhere, the best first. */

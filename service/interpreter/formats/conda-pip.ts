@@ -1,4 +1,3 @@
-import { posix } from 'node:path'
 import { requirementsClosure } from '../../../common/requirements-closure.ts'
 import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import type { TextAt } from './conda-yaml.ts'
@@ -6,8 +5,6 @@ import type { CodeFiles } from './format.ts'
 
 /** What pip sees of an environment.yml: a file beside it, with its lines where they are in the YAML. */
 const pipFile = (file: string) => `${file}.pip.txt`
-/** The Python packages that conda brings: pip installs nothing in their place. */
-const givenFile = (file: string) => `${file}.conda.txt`
 
 /** The `pip:` section of an environment.yml, as requirements files. */
 export const condaPip = {
@@ -22,19 +19,8 @@ export const condaPip = {
   },
 
   /** As an environment of its own, on top of what conda brings. */
-  spec(spec: InterpreterSpec, file: string, lines: TextAt[], provided: Record<string, string>): InterpreterSpec {
-    const given = Object.entries(provided).map(([name, version]) => `${name}==${version}\n`)
-    const { [spec.path]: _yaml, ...files } = spec.files
-    return {
-      ...spec,
-      format: 'requirements.txt',
-      path: pipFile(file),
-      files: {
-        ...files,
-        [pipFile(file)]: `${asFile(lines)}-c ${posix.basename(givenFile(file))}\n`,
-        [givenFile(file)]: given.join(''),
-      },
-    }
+  spec(spec: InterpreterSpec, file: string): InterpreterSpec {
+    return { ...spec, format: 'requirements.txt', path: pipFile(file) }
   },
 }
 
