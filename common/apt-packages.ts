@@ -1,6 +1,6 @@
 /**
  * A Debian package as `additional-software` names it: `tree`, `libpq-dev=15.8-0+deb12u1`, `libc6:i386`. Names:
- * https://www.debian.org/doc/debian-policy/ch-controlfields.html#source; nothing that apt would read as an option, a
+ * Debian Policy Manual, 5.6.1 and 5.6.12; nothing that apt would read as an option, a
  * path, a pattern, or (`name-`) as a wish to remove.
  */
 export const APT_PACKAGE = /^[a-z0-9][a-z0-9.+-]*[a-z0-9+](?::[a-z0-9]+)?(?:=[0-9A-Za-z][0-9A-Za-z.+:~-]*)?$/
