@@ -1,6 +1,7 @@
 import { posix } from 'node:path'
 import { EnvironmentFileError } from './environment-file-error.ts'
 import { environmentText } from './environment-text.ts'
+import { requirementLines } from './requirement-lines.ts'
 
 /** More files than this are a mistake or an attack. */
 const MAX_FILES = 500
@@ -66,32 +67,11 @@ function insideTree(file: string, { line, option, target }: Reference): string {
 
 /** The `-r` and `-c` lines of a requirements file, in order. */
 function references(text: string): Reference[] {
-  return logicalLines(text).flatMap(({ line, text }) => {
+  return requirementLines(text).flatMap(({ line, text }) => {
     const match = /^(-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+|(?<=^-[rc]))(\S.*)$/.exec(text)
     const [, option, rest] = match ?? []
     return option && rest ? [{ line, option, target: unquoted(rest) }] : []
   })
-}
-
-/** Lines without comments, with those that end in a backslash joined to the next; empty ones left out. */
-function logicalLines(text: string): { line: number; text: string }[] {
-  const joined: { line: number; text: string }[] = []
-  let open: { line: number; text: string } | undefined
-  text.split('\n').forEach((raw, index) => {
-    const comment = /^\s*#/.test(raw)
-    const continues = raw.endsWith('\\') && !comment
-    // A comment between continued lines ends them, as in pip.
-    const part = continues ? raw.replace(/\\+$/, '') : comment ? ` ${raw}` : raw
-    open = open ? { line: open.line, text: open.text + part } : { line: index + 1, text: part }
-    if (!continues) {
-      joined.push(open)
-      open = undefined
-    }
-  })
-  if (open) joined.push(open)
-  return joined
-    .map(({ line, text }) => ({ line, text: text.replace(/(^|\s+)#.*$/, '').trim() }))
-    .filter(({ text }) => text !== '')
 }
 
 /** The first word, with the quotes of a shell taken off: pip splits such lines as a shell does. */

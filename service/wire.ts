@@ -220,7 +220,7 @@ async function startWork(
     layers: layerIndex(database),
     seed: () => builderImage.seed(),
     lock: lockWith({
-      ...{ database, blobs, builder, fetcher, resolveBase, bases: config.bases, index },
+      ...{ database, blobs, builder, fetcher, gitDependencies, resolveBase, bases: config.bases, index },
       extendBase: (base, layer, home) => bases.extend(base, layer, imageRepository(home)),
       isOperatorBase: (name) => isOperatorBase(config.bases, name),
       channels: JSON.stringify(condaChannels),

@@ -5,6 +5,8 @@ import type { BuildSystem } from '../interpreter/build-system.ts'
 import type { Artifact, Lock } from '../interpreter/lock.ts'
 import type { InstalledPackage, Probe } from '../interpreter/probe.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
+import type { CodeTree } from '../source/bundle-tree.ts'
+import type { GitDependencies } from '../source/git-dependencies.ts'
 import type { ActivateRequest } from './activate.ts'
 import type { AptOptions, Installed } from './apt.ts'
 import type { LinkedPackage, LinkRequest } from './conda.ts'
@@ -31,6 +33,9 @@ export interface ResolveOptions extends StepOptions {
   domain?: string
   /** What is in the environment already, and stays: the image's own packages where the spec is on an image. */
   installed?: InstalledPackage[]
+  /** The code that requirements name files and projects of, and how git repositories are had. */
+  code?: CodeTree | undefined
+  git?: GitDependencies
 }
 
 /** One artifact's source files, to be compiled in the base that will run them. */

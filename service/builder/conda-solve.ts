@@ -156,8 +156,7 @@ async function elsewhere(
     if (proven.length === 0) continue
     const message = `${proven.map(({ spec }) => spec).join(', ')} are builds for ${subdir}`
     return new ResolverRefused('platform', message, undefined, {
-      specs: proven.map(({ spec }) => spec),
-      ...{ subdir, target, others: proven[0]?.others ?? [] },
+      elsewhere: { specs: proven.map(({ spec }) => spec), subdir, target, others: proven[0]?.others ?? [] },
     })
   }
   return undefined

@@ -57,7 +57,11 @@ export function containerSpec(context: BuilderContext, spec: StepSpec, limits: B
 /** A tar of a step's files, those that every step has included, with their folders; undefined where it has none. */
 export function stepFiles({ caBundle }: BuilderContext, spec: StepSpec): Buffer | undefined {
   const files = { ...spec.files, ...(caBundle === undefined ? {} : { [CA_FILE]: caBundle }) }
-  if (Object.keys(files).length === 0) return undefined
+  return Object.keys(files).length === 0 ? undefined : textsTar(files)
+}
+
+/** A tar of small files, with their folders. */
+export function textsTar(files: Record<string, string>): Buffer {
   const folders = new Set<string>()
   for (const path of Object.keys(files)) {
     const parts = path.replace(/^\//, '').split('/').slice(0, -1)

@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import type { Probe } from '../interpreter/probe.ts'
-import type { ProjectWish } from '../interpreter/resolution.ts'
+import type { IndexWish, LocalSources, ProjectWish } from '../interpreter/resolution.ts'
 import { STEP_FOLDER } from './step-spec.ts'
 
 /** Versions of glibc that uv knows as platforms (`uv pip compile --help`). */
@@ -41,10 +41,16 @@ export interface CompileWish {
   /** Whether source distributions may be built for their metadata. */
   builds: boolean
   project?: ProjectWish
+  sources?: LocalSources
+  indexes?: IndexWish
 }
 
+/** What of git repositories other projects ask for, as requirements: they say where it is found. */
+export const OVERRIDES = '.meadow-overrides.txt'
+
 /** uv's arguments to make a pylock.toml of a requirements file or a pyproject.toml. */
-export function uvCompileArguments(probe: Probe, { path, prereleases, builds, project }: CompileWish): string[] {
+export function uvCompileArguments(probe: Probe, wish: CompileWish): string[] {
+  const { path, prereleases, builds, project, sources, indexes } = wish
   return [
     ...['pip', 'compile', ...(project?.dependencies === false ? [] : [path]), ...COMMON],
     ...['--python-version', probe.version, '--python-platform', uvPlatform(probe)],
@@ -52,6 +58,20 @@ export function uvCompileArguments(probe: Probe, { path, prereleases, builds, pr
     ...(project?.groups ?? []).flatMap((group) => ['--group', `${path}:${group}`]),
     ...(builds ? [] : ['--no-build']),
     ...(prereleases ? ['--prerelease', 'allow'] : []),
+    // What a project says to uv alone is not for a requirements file, which pip reads too.
+    ...(sources ? ['--no-sources', '--overrides', OVERRIDES] : []),
+    ...(indexes ? indexArguments(indexes) : []),
+  ]
+}
+
+/** A package comes from the first index that has its name, the extra ones before the others, and from no other. */
+function indexArguments({ index, extra, findLinks, none }: IndexWish): string[] {
+  return [
+    ...(index === undefined ? [] : ['--index-url', index]),
+    ...extra.flatMap((url) => ['--extra-index-url', url]),
+    ...findLinks.flatMap((folder) => ['--find-links', `./${folder}`]),
+    ...(none ? ['--no-index'] : []),
+    ...['--index-strategy', 'first-index'],
   ]
 }
 

@@ -57,6 +57,8 @@ async function fileSpec(code: CodeFiles, request: InterpreterRequest, file: Envi
   checkOptions(request, { path, format })
   const files = await FORMATS[format].load(code, path)
   const spec: InterpreterSpec = { format, path, files }
+  const local = await FORMATS[format].local?.(code, { path, files })
+  if (local && Object.keys(local).length > 0) spec.local = local
   const requiresPython = FORMATS[format].requiresPython?.(files, path)
   if (requiresPython !== undefined) spec.requiresPython = requiresPython
   for (const option of OPTIONS) if (request[option]?.length) spec[option] = [...new Set(request[option])].sort()

@@ -4,7 +4,7 @@ import type { Probe } from './probe.ts'
 import type { InterpreterSpec } from './spec.ts'
 
 /** Grows when the same spec is to be resolved again because this program makes locks differently. */
-const LOCK_VERSION = 1
+const LOCK_VERSION = 2
 
 /**
  * What a lock is known by: everything that resolving reads but the state of the index.
@@ -19,6 +19,7 @@ export function lockKey(spec: InterpreterSpec, probe: Probe, platform: string, i
     spec.format,
     spec.path,
     files,
+    Object.entries(spec.local ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
     spec.groups ?? [],
     spec.extras ?? [],
     version,

@@ -11,7 +11,7 @@ const DESCRIPTIONS = ['pyproject.toml', 'setup.cfg', 'setup.py']
  * @param folder of the project, inside the code tree; the root is empty
  * @returns paths inside the code tree, sorted; none where the folder holds no project
  */
-export async function projectFiles(code: CodeFiles, folder: string): Promise<string[]> {
+export async function projectFiles(code: Pick<CodeFiles, 'paths' | 'read'>, folder: string): Promise<string[]> {
   const there = new Set(await code.paths())
   const at = (name: string) => posix.join(folder, name)
   const found = new Set<string>()

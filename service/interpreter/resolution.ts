@@ -45,6 +45,38 @@ export interface ProjectWish {
   installed?: string
 }
 
+/** A git repository that a package is built from. */
+export interface GitSource {
+  url: string
+  /** Branch, tag or commit; absent for the default branch. */
+  ref?: string
+  /** Where in it the project lies; absent for its root. */
+  subdirectory?: string
+  /** The folder that the requirements files name instead, below which its files are put for the resolver. */
+  at: string
+}
+
+/** What requirements files name beside packages of an index. */
+export interface LocalSources {
+  /** Folders of the code tree that hold projects; the root is empty. */
+  projects: { path: string; editable: boolean }[]
+  /** Wheels and source distributions in the code tree. */
+  files: string[]
+  git: GitSource[]
+}
+
+/** Where packages are looked for, where requirements files say it. */
+export interface IndexWish {
+  /** In place of the configured one. */
+  index?: string
+  /** Asked before that one. A package is taken from the first that has its name, and from no other. */
+  extra: string[]
+  /** Folders of the code tree with wheels and source distributions. */
+  findLinks: string[]
+  /** No index at all. */
+  none: boolean
+}
+
 /**
  * What a format asks of a resolver: to make a lock from requirements files or from a pyproject.toml, to take one by
  * uv or poetry, or to take one that exists.
@@ -61,6 +93,8 @@ export type ResolveRequest = {
       prereleases: boolean
       /** Where the file is a pyproject.toml. */
       project?: ProjectWish
+      sources?: LocalSources
+      indexes?: IndexWish
     }
   | {
       /** The lock and the pyproject.toml files that it was made from. */
@@ -99,11 +133,12 @@ export type Resolve = (request: ResolveRequest) => Promise<Resolved>
  * (`select`), the user's hashes (`hash`), or what it is about: a requirement that is not well formed (`requirement`), a
  * lock that is older than what it was made from (`stale`), the target's Python (`python`), a package that has files for
  * other systems only (`platform`), groups and extras (`option`), a path that leads out of the code (`path`), a kind of
- * package that isn't supported (`kind`).
+ * package that isn't supported (`kind`), a git repository (`git`).
  */
 export type RefusedStep =
   | ('uv' | 'poetry' | 'conda' | 'channel' | 'index' | 'lock' | 'select' | 'hash')
   | ('requirement' | 'stale' | 'python' | 'platform' | 'option' | 'path' | 'kind')
+  | 'git'
 
 /** A resolver's answer that there is no lock; the message is its own explanation, not yet in terms of the user's files. */
 export class ResolverRefused extends Error {
@@ -113,11 +148,14 @@ export class ResolverRefused extends Error {
   readonly package: string | undefined
   /** Where conda has what it lacks for the target. */
   readonly elsewhere: Elsewhere | undefined
-  constructor(step: RefusedStep, message: string, name?: string, elsewhere?: Elsewhere) {
+  /** The fix, where it does not depend on the format. */
+  readonly hint: string | undefined
+  constructor(step: RefusedStep, message: string, name?: string, more: { elsewhere?: Elsewhere; hint?: string } = {}) {
     super(message)
     this.step = step
     this.package = name
-    this.elsewhere = elsewhere
+    this.elsewhere = more.elsewhere
+    this.hint = more.hint
   }
 }
 

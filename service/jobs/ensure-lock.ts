@@ -7,6 +7,7 @@ import { isOnImage } from '../interpreter/formats/container.ts'
 import type { Artifact, Lock } from '../interpreter/lock.ts'
 import { lockKey } from '../interpreter/lock-key.ts'
 import { readable } from '../policy/domain.ts'
+import type { GitDependencies } from '../source/git-dependencies.ts'
 import { type CondaGround, withPip } from './conda-pip.ts'
 import { type BaseParts, type PreparedBase, prepareBase } from './ensure-base.ts'
 import type { ImageOrder } from './image-order.ts'
@@ -37,6 +38,7 @@ export type EnsureLock = (order: ImageOrder, context: { journal: Journal; signal
 export interface LockParts extends BaseParts {
   builder: Builder
   fetcher: Fetcher
+  gitDependencies: GitDependencies
   /** What stands for the configured index in a lock's key. */
   index: string
   /** Likewise for the conda channels. */
@@ -67,13 +69,14 @@ export function lockWith(parts: LockParts): EnsureLock {
       'resolve',
       async () => {
         const report = (line: string) => journal.note(line)
-        const resolved = await parts.builder.resolve(base, spec, probe, { signal, report, domain })
+        const options = { signal, report, domain, git: parts.gitDependencies, code: code?.tree }
+        const resolved = await parts.builder.resolve(base, spec, probe, options)
         const hashed = await withHashes(parts.fetcher, resolved, signal)
         if (!hashed.conda?.pip.length) return hashed
         const locked = lockedOn(prepared, hashed)
         const ground = await parts.ground(order, locked, { journal, signal })
         const of = { lock: hashed, spec, probe: locked.probe }
-        const whole = await withPip(parts.builder, of, ground, { signal, report, domain })
+        const whole = await withPip(parts.builder, of, ground, options)
         return await withHashes(parts.fetcher, whole, signal)
       },
       ({ artifacts }) => ({ detail: `${artifacts.length} packages` }),

@@ -51,7 +51,7 @@ async function directory(artifact: Artifact, path: string, tree: CodeTree): Prom
     throw new LocalSourceFailed(name, message, 'Correct the path, or commit the project there.')
   }
   const version = artifact.version === '0' ? await staticVersion(tree, project) : artifact.version
-  if (!editable) return { ...artifact, version, sha256: keyOf('directory', await tree.hash(path), subdirectory) }
+  if (!editable) return { ...artifact, version, sha256: keyOf('directory', await tree.hashFolder(path), subdirectory) }
   const contents = await Promise.all(files.map(async (each) => [each, sha256Of((await tree.read(each)) ?? '')]))
   return { ...artifact, version, sha256: keyOf('editable', project, contents) }
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import type { CodeRequest } from '../../common/contract.ts'
 import type { Blobs, Digest } from '../blobs/blobs.ts'
@@ -11,6 +12,8 @@ export interface EnvironmentReader {
   paths(): Promise<string[]>
   /** Undefined where there is no such file. */
   read(path: string): Promise<Buffer | undefined>
+  /** Hex sha256; undefined where there is no such file. */
+  hash(path: string): Promise<string | undefined>
 }
 
 /** Reads from a commit's bundle, and what was uploaded beside it. */
@@ -25,6 +28,15 @@ export function environmentReader(code: Code, request: CodeRequest, blobs: Blobs
       if (size > MOST_BYTES)
         throw new Error(`${path}: ${size} bytes, and ${MOST_BYTES} is the most for an environment file`)
       return await buffer(await blobs.open(digest))
+    },
+    hash: async (path) => {
+      const digest = uploaded.get(path)
+      if (digest !== undefined) return digest.replace('sha256:', '')
+      const content = await code.tree.open(path)
+      if (content === undefined) return undefined
+      const hash = createHash('sha256')
+      for await (const chunk of content) hash.update(chunk)
+      return hash.digest('hex')
     },
   }
 }

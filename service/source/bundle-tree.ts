@@ -20,10 +20,10 @@ export interface TreeReader {
 export interface CodeTree extends TreeReader {
   /** A file's bytes, or undefined where there is none. */
   open(path: string): Promise<Readable | undefined>
-  /** A folder with all below it as a tar, by paths from the root of the tree; the root is empty. */
+  /** A folder with all below it, or a file, as a tar, by paths from the root of the tree; the root is empty. */
   tar(folder: string): Promise<Readable>
   /** Hex sha256 over a folder: paths, modes, links and contents of all below it. */
-  hash(folder: string): Promise<string>
+  hashFolder(folder: string): Promise<string>
 }
 
 /** Somebody wants to look into a file that is too large to be looked into. */
@@ -87,7 +87,7 @@ export class BundleTree implements CodeTree {
     )
   }
 
-  async hash(folder: string): Promise<string> {
+  async hashFolder(folder: string): Promise<string> {
     const hash = createHash('sha256')
     for await (const { entry, content } of this.#below(folder)) {
       hash.update(tarHeader({ ...entry, path: entry.path.slice(folder === '' ? 0 : folder.length + 1) || '.' }))
@@ -101,7 +101,7 @@ export class BundleTree implements CodeTree {
     for await (const item of readTar(await this.#blobs.open(this.#digest))) {
       const { path, type } = item.entry
       const isParent = type === 'directory' && `${folder}/`.startsWith(`${path}/`)
-      if (folder === '' || isParent || path.startsWith(`${folder}/`)) yield item
+      if (folder === '' || isParent || path === folder || path.startsWith(`${folder}/`)) yield item
     }
   }
 

@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto'
-import { lookup } from 'node:dns/promises'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BUNDLE_LIMITS, type BundleLimits } from '../../common/bundle-format.ts'
 import { GitFailed, git } from '../../common/git-process.ts'
 import type { Blobs } from '../blobs/blobs.ts'
-import { addressIsPrivate, hostIsPrivate } from '../policy/addresses.ts'
+import { PrivateAddress } from '../fetch/url-guard.ts'
+import { hostIsPrivate } from '../policy/addresses.ts'
 import { holdsCommit, makeBare } from './bare-repository.ts'
 import { storeCommit } from './bundle.ts'
 import { BundleTree, type CodeTree } from './bundle-tree.ts'
-import { gitEnvironment } from './git.ts'
+import { remoteConfig, strangersEnvironment } from './git.ts'
+import { guardsFor } from './public-host.ts'
 import { remoteError } from './remote.ts'
 import { Turns } from './turns.ts'
 
@@ -107,12 +108,9 @@ class Remotes implements GitDependencies {
   /** git with a remote: without credentials of anybody, no redirects, only to the address that was checked. */
   async #run(url: string, args: string[], cwd: string, signal: AbortSignal, commit?: string): Promise<string> {
     const { caBundle, timeout = FIVE_MINUTES } = this.#options
-    const { protocol, resolved } = await this.#checked(url)
-    const { HOME: _, ...environment } = gitEnvironment()
-    const env = { ...environment, GIT_ALLOW_PROTOCOL: protocol.replace(':', ''), GIT_CONFIG_GLOBAL: '/dev/null' }
-    const config = ['credential.helper=', 'core.askPass=', 'http.followRedirects=false', 'http.lowSpeedLimit=100']
-    config.push('http.lowSpeedTime=60', 'protocol.version=2', 'gc.auto=0', ...resolved)
-    if (caBundle) config.push(`http.sslCAInfo=${caBundle}`)
+    const { protocol, guards } = await this.#checked(url, signal)
+    const config = ['credential.helper=', ...remoteConfig(caBundle), ...guards]
+    const env = strangersEnvironment(protocol)
     await mkdir(cwd, { recursive: true })
     try {
       const all = [...config.flatMap((each) => ['-c', each]), ...args]
@@ -128,7 +126,7 @@ class Remotes implements GitDependencies {
    * @returns the only protocol that may be used, and settings that hold git to the addresses that were looked at
    * @throws {GitDependencyFailed} for a URL that is not fetched
    */
-  async #checked(text: string): Promise<{ protocol: string; resolved: string[] }> {
+  async #checked(text: string, signal: AbortSignal): Promise<{ protocol: string; guards: string[] }> {
     const refuse = (why: string, hint: string) => new GitDependencyFailed(`${withoutUser(text)} ${why}`, hint)
     if (!URL.canParse(text)) throw refuse('is no URL', 'Write it like git+https://host/owner/name@tag.')
     const url = new URL(text)
@@ -136,18 +134,18 @@ class Remotes implements GitDependencies {
       throw refuse('holds a user name or password', 'Take it out; credentials come in a later version.')
     }
     const { href, protocol } = this.#options.gitUrl
-    if (url.href.startsWith(href.endsWith('/') ? href : `${href}/`)) return { protocol, resolved: [] }
+    if (url.href.startsWith(href.endsWith('/') ? href : `${href}/`)) return { protocol, guards: [] }
     if (url.protocol !== 'https:')
       throw refuse('is not an https: URL', 'Write it like git+https://host/owner/name@tag.')
     const hint = 'Name a repository that everybody can reach, or one of the configured host (MEADOW_GIT_URL).'
     if (hostIsPrivate(url.hostname)) throw refuse('leads to a private address', hint)
-    const found = await lookup(url.hostname, { all: true }).catch((error: Error) => {
-      throw new GitDependencyFailed(`${text}: ${error.message}`, 'Correct the name of the host.', true)
-    })
-    const allowed = found.map(({ address }) => address).filter((address) => !addressIsPrivate(address))
-    if (allowed.length === 0) throw refuse('leads to a private address', hint)
-    const addresses = allowed.map((address) => (address.includes(':') ? `[${address}]` : address)).join(',')
-    return { protocol: 'https:', resolved: [`http.curloptResolve=${url.hostname}:${url.port || 443}:${addresses}`] }
+    try {
+      return { protocol: 'https:', guards: await guardsFor(url, signal) }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof PrivateAddress) throw refuse('leads to a private address', hint)
+      throw new GitDependencyFailed(`${text}: ${error}`, 'Correct the name of the host.', true)
+    }
   }
 }
 

@@ -9,7 +9,7 @@ import { buildSystem } from '../../service/interpreter/build-system.ts'
 import type { Artifact } from '../../service/interpreter/lock.ts'
 import type { PythonVersion } from '../support/bases.ts'
 import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
-import { tarOfTexts } from '../support/tar-of-texts.ts'
+import { tarOfFiles } from '../support/tar-of-files.ts'
 import { zipTexts } from '../support/zip-texts.ts'
 
 let parts: TestBuilder
@@ -31,7 +31,7 @@ async function built(
   const probe = await parts.builder.probe(base, STEP)
   const artifact: Artifact = { name: 'demo', version: '1.0', kind: 'directory', path: '', filename: 'demo', ...changes }
   const pyproject = [artifact.path, 'pyproject.toml'].filter(Boolean).join('/')
-  const source: BuildSource = { tree: Readable.from([tarOfTexts(files)]), version: '0.0.0+gabc' }
+  const source: BuildSource = { tree: Readable.from([tarOfFiles(files)]), version: '0.0.0+gabc' }
   if (artifact.editable) source.system = buildSystem(files[pyproject], pyproject)
   const { filename, bytes } = await parts.builder.buildWheel(base, probe, { artifact, source }, { ...STEP, report })
   const wheel = join(parts.folder, filename)

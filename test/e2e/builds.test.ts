@@ -67,7 +67,7 @@ for (const [what, requirements, message, hint] of [
     /^requirements\.txt:1: idna: no file of version 3\.7 has one of the given hashes/,
     /hashes/,
   ],
-  ['a local path', 'idna\n./here\n', /^requirements\.txt:2: .*local paths/, /name==version/],
+  ['a local path', 'idna\n./here\n', /^requirements\.txt:2: \.\/here: there is no such file/, /correct the path/],
 ] as const) {
   test(`${what} is explained, with its file and line`, async () => {
     const said = await refused({ 'requirements.txt': requirements })

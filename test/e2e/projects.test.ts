@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import type { Project } from '../support/project.ts'
 import { TestRepository } from '../support/repositories.ts'
 import { ServiceUnderTest } from '../support/service-under-test.ts'
+import { makeWheel } from '../support/wheels.ts'
 
 /** Projects of the code itself, and packages from git. */
 
@@ -25,7 +26,7 @@ shop = "shop:main"
 `
 const code = (price: number) => `def main():\n    print("price", ${price})\n`
 
-async function ran(files: Record<string, string>, command: string) {
+async function ran(files: Record<string, string | Buffer>, command: string) {
   const commit = await project.commit(files)
   await project.push(commit)
   const { state, message } = await project.built(await project.build(commit))
@@ -69,4 +70,46 @@ test('a package from git, at its commit', async () => {
   const { state, message = '' } = await project.built(await project.build(gone))
   assert.equal(state, 'failed')
   assert.match(message, /has no commit aaaa/)
+})
+
+test('-e . of requirements.txt: a push of code alone is a hit, a new description is built', async () => {
+  const files = {
+    'requirements.txt': '-e .\nidna==3.7\n',
+    'pyproject.toml': PYPROJECT,
+    'src/shop/__init__.py': code(1),
+  }
+  const first = await ran(files, 'shop')
+  assert.equal(first.stdout, 'price 1\n')
+  const changed = await ran({ ...files, 'src/shop/__init__.py': code(2) }, 'shop')
+  assert.deepEqual([changed.stdout, changed.image], ['price 2\n', first.image])
+  const more = PYPROJECT.replace('version = "1.0"', 'version = "1.1"\ndependencies = ["six==1.16.0"]')
+  const other = await ran({ ...files, 'pyproject.toml': more }, 'shop && python -c "import six, idna"')
+  assert.notEqual(other.image, first.image)
+  assert.match(other.cache?.packages.map(({ name, after }) => `${name} ${after}`).join() ?? '', /shop 1\.1/)
+})
+
+test('a project, a wheel and a repository that requirements.txt names', async () => {
+  const folder = `${service.home.folder}/git/octo/tool`
+  const tool = await TestRepository.make(folder)
+  const named = (name: string) => PYPROJECT.replaceAll('shop', name)
+  await tool.commit({ 'pyproject.toml': named('tool'), 'tool.py': code(3) }, { ref: 'refs/heads/main' })
+  const files = {
+    'requirements.txt': `./libs/shop\ntool @ git+file://${folder}@main\nwheels/local-1.0-py3-none-any.whl\n`,
+    'libs/shop/pyproject.toml': PYPROJECT,
+    'libs/shop/shop.py': code(4),
+    'wheels/local-1.0-py3-none-any.whl': makeWheel({ name: 'local', version: '1.0', files: { 'local.py': 'X = 1\n' } }),
+  }
+  const { stdout } = await ran(files, 'tool && shop && python -c "import local; print(local.X)"')
+  assert.equal(stdout, 'price 3\nprice 4\n1\n')
+})
+
+test('a project whose build fails is named by its line, with the end of its log', async () => {
+  const commit = await project.commit({
+    'requirements.txt': 'idna==3.7\n./libs/shop\n',
+    'libs/shop/pyproject.toml': `${PYPROJECT}[tool.setuptools]\npackages = ["nowhere"]\n`,
+  })
+  const { state, message = '', hint = '' } = await project.built(await project.build(commit))
+  assert.equal(state, 'failed')
+  assert.match(message, /^requirements\.txt:2: shop: its build failed with exit code \d+:[\s\S]*nowhere/)
+  assert.notEqual(hint, '')
 })

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { isExact, parseRequirement, requirementLines } from '../../service/interpreter/formats/requirement-lines.ts'
+import { requirementLines } from '../../common/requirement-lines.ts'
+import { isExact, parseRequirement } from '../../service/interpreter/formats/requirement-lines.ts'
 import { loadSpec, locate, lockSpec } from '../../service/interpreter/formats.ts'
 import { type Resolved, type ResolveRequest, ResolverRefused } from '../../service/interpreter/resolution.ts'
 import { codeFiles } from '../support/code-files.ts'
@@ -44,8 +45,8 @@ const all = () => ({
 describe('lines of a requirements file', () => {
   test('comments, continuations and numbers', () => {
     assert.deepEqual(requirementLines('# all\n\nsix==1.0 \\\n  --hash=sha256:aa # why\nrich\n'), [
-      { line: 3, text: 'six==1.0   --hash=sha256:aa' },
-      { line: 5, text: 'rich' },
+      { line: 3, next: 5, text: 'six==1.0   --hash=sha256:aa' },
+      { line: 5, next: 6, text: 'rich' },
     ])
   })
 
@@ -97,17 +98,27 @@ describe('what a requirements file may hold', () => {
   })
 
   for (const [line, message] of [
-    ['-e .', /-e \.: this option is not supported/],
-    ['--editable=.', /--editable \.: this option/],
-    ['--index-url https://user:secret@example.org/simple', /--index-url https:\/\/example.org\/simple: this option/],
-    ['-i https://example.org/simple', /-i https:\/\/example.org\/simple: this option/],
-    ['--find-links ./wheels', /--find-links/],
+    ['-e .', /\.: there is no such file in the repository, and no folder with a pyproject/],
+    ['--editable=../x', /\.\.\/x leads outside/],
+    ['-e ~/x', /~\/x leads outside/],
+    ['-e .\\x', /has a backslash/],
+    ['-e git+ssh://git@example.org/six.git', /only git\+https: is supported/],
+    [
+      '--index-url https://user:secret@example.org/simple',
+      /--index-url https:\/\/example.org\/simple: it holds a user/,
+    ],
+    ['--extra-index-url ftp://example.org/simple', /no https: URL/],
+    ['-i example.org/simple', /no URL/],
+    ['--find-links ./wheels', /--find-links \.\/wheels: there is no such folder/],
     ['--no-such-option', /--no-such-option: this option is not supported/],
-    ['git+https://example.org/six.git', /version control/],
-    ['six @ git+https://example.org/six.git@main', /six: packages from version control/],
-    ['./wheels/six-1.0-py3-none-any.whl', /local paths/],
-    ['six-1.0-py3-none-any.whl', /local paths/],
-    ['six @ file:///etc/passwd', /not an https: URL/],
+    ['--trusted-host example.org', /--trusted-host example.org: this option is not supported/],
+    ['six @ hg+https://example.org/six', /only git is supported/],
+    ['six @ git+https://user:secret@example.org/six.git', /its URL holds a user name or password/],
+    ['git+https://example.org/six.git#subdirectory=../x', /subdirectory=\.\.\/x leads outside/],
+    ['./wheels/six-1.0-py3-none-any.whl', /there is no such file/],
+    ['six-1.0-py3-none-any.whl', /there is no such file/],
+    ['six @ file:///etc/passwd', /leads outside the repository/],
+    ['six @ file:../x', /leads outside the repository/],
     ['six @ http://example.org/six-1.0.tar.gz', /not an https: URL/],
     ['six @ https://user:secret@example.org/six-1.0.tar.gz', /six: its URL holds a user name or password/],
     ['six @ https://169.254.169.254/six-1.0.tar.gz', /169.254.169.254 is a private address/],
@@ -126,6 +137,71 @@ describe('what a requirements file may hold', () => {
       assert.doesNotMatch(error.message + error.hint, /secret/)
     })
   }
+
+  test('what lies in the code, from the root or beside the file, and git: named to the resolver by paths', async () => {
+    const files = {
+      'app/requirements.txt': `# all
+-e .[dev] ; python_version > "3"
+-e "libs/lib"
+./wheels/six-1.0-py3-none-any.whl --hash=sha256:${'a'.repeat(64)}
+other @ file:../other
+--extra-index-url https://example.org/simple
+--find-links links
+git+https://example.org/tool.git@v1#egg=tool[x]&subdirectory=py
+two @ git+https://example.org/two ; sys_platform == "linux"
+`,
+      'app/pyproject.toml': '[project]\nname = "The.App"\nreadme = "README.md"\n',
+      'app/README.md': 'read',
+      'app/app.py': '',
+      'libs/lib/setup.py': '',
+      'other/setup.cfg': '',
+      'wheels/six-1.0-py3-none-any.whl': 'a wheel',
+      'app/links/rich-1.0.tar.gz': 'an sdist',
+      'app/links/README.md': '',
+    }
+    const spec = await loadSpec(codeFiles(files), { interpreter: 'app/requirements.txt' })
+    const projects = ['app/README.md', 'app/pyproject.toml', 'libs/lib/setup.py', 'other/setup.cfg']
+    assert.deepEqual(Object.keys(spec.files).sort(), [...projects, 'app/requirements.txt'].sort())
+    assert.deepEqual(Object.keys(spec.local ?? {}), ['wheels/six-1.0-py3-none-any.whl', 'app/links/rich-1.0.tar.gz'])
+    let asked: ResolveRequest | undefined
+    const lock = await lockSpec(spec, exampleProbe, async (request) => {
+      asked = request
+      return empty()
+    })
+    assert.ok(asked && 'prereleases' in asked)
+    assert.equal(
+      asked.files['app/requirements.txt'],
+      `# all
+./app[dev] ; python_version > "3"
+./libs/lib
+./wheels/six-1.0-py3-none-any.whl --hash=sha256:${'a'.repeat(64)}
+other @ file:./other
+
+
+tool[x] @ file:./.meadow-git/0/py
+two @ file:./.meadow-git/1 ; sys_platform == "linux"
+`,
+    )
+    assert.deepEqual(asked.sources, {
+      projects: [
+        { path: 'app', editable: true },
+        { path: 'libs/lib', editable: true },
+        { path: 'other', editable: false },
+      ],
+      files: ['wheels/six-1.0-py3-none-any.whl', 'app/links/rich-1.0.tar.gz'],
+      git: [
+        { url: 'https://example.org/tool.git', ref: 'v1', subdirectory: 'py', at: '.meadow-git/0' },
+        { url: 'https://example.org/two', at: '.meadow-git/1' },
+      ],
+    })
+    const indexes = { extra: ['https://example.org/simple'], findLinks: ['app/links'], none: false }
+    assert.deepEqual(asked.indexes, indexes)
+    assert.deepEqual(
+      lock.requirements.map(({ name }) => name),
+      ['the-app', '', 'six', 'other', 'tool', 'two'],
+    )
+    assert.deepEqual(locate(spec, 'the-app'), { file: 'app/requirements.txt', line: 2 })
+  })
 
   test('a file that is not there', async () => {
     await assert.rejects(load({}), /requirements.txt: there is no such file/)

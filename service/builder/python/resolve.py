@@ -67,8 +67,15 @@ def run_uv(request, fresh):
         if request.get("uvLock") and (done.returncode == 0 or "is not defined in" in done.stderr):
             check_fresh(request["files"], request["uvLock"], request["markers"])
         if done.returncode == 0:
-            return done.stdout
+            return relative(done.stdout, folder)
         raise Failed("uv", done.stderr.replace(folder + "/", ""))
+
+
+def relative(text, folder):
+    """A lock by uv without the folder that it was made in: some of its paths are absolute, some are URLs."""
+    url = re.compile(f'url = "file://{re.escape(folder)}/([^"]*)"')
+    text = url.sub(lambda found: f'path = "{unquote(found[1])}"', text).replace(f'path = "{folder}"', 'path = "."')
+    return text.replace(f'path = "{folder}/', 'path = "')
 
 
 def read_lock(text):
@@ -103,13 +110,9 @@ def replace(package, **changes):
 def inside(written, package, request):
     """A path of the lock as it is known in the code tree: relative, the root is empty."""
     path = unquote(urlsplit(written).path) if written.startswith("file:") else written
-    root = request.get("root")
-    if root and (path + "/").startswith(root + "/"):
-        path = posixpath.relpath(path, root)
-    elif path.startswith("/") or "\\" in path or re.match(r"[A-Za-z]:", path):
+    if path.startswith("/") or "\\" in path or re.match(r"[A-Za-z]:", path):
         raise Failed("path", f"it is locked to {written}, which is no path inside the repository", package.name)
-    else:
-        path = posixpath.normpath(posixpath.join(request.get("folder") or "", path))
+    path = posixpath.normpath(posixpath.join(request.get("folder") or "", path))
     if path == ".." or path.startswith("../"):
         raise Failed("path", f"it is locked to {written}, which leads outside the repository", package.name)
     return "" if path == "." else path

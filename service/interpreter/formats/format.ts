@@ -9,6 +9,8 @@ export interface CodeFiles {
   paths(): Promise<string[]>
   /** Undefined where there is no such file. */
   read(path: string): Promise<Uint8Array | undefined>
+  /** Hex sha256 of a file of any size; undefined where there is none. */
+  hash(path: string): Promise<string | undefined>
 }
 
 /** What a user may choose of an environment beside its file. */
@@ -34,6 +36,8 @@ export interface Format {
   load(code: CodeFiles, path: string): Promise<EnvironmentFiles>
   /** Which Pythons the loaded files allow, as a PEP 440 specifier, where they say it. */
   requiresPython?(files: EnvironmentFiles, path: string): string | undefined
+  /** Files of the code beside those, read by the resolver alone, by path: their sha256 in hex. */
+  local?(code: CodeFiles, loaded: { path: string; files: EnvironmentFiles }): Promise<Record<string, string>>
   /** @throws {ResolutionFailed} naming file and line */
   lock(spec: InterpreterSpec, probe: Probe, resolve: Resolve): Promise<Lock>
   /** Where the user's files speak of a package (normalised name), to say it in errors about its bytes. */

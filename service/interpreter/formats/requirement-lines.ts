@@ -1,13 +1,5 @@
 import { normalizeName } from '../../../common/package-name.ts'
 
-/** One logical line of a requirements file. */
-export interface RequirementLine {
-  /** Its first line in the file, from 1. */
-  line: number
-  /** Without comments and line continuations. */
-  text: string
-}
-
 /** A line that asks for a package. */
 export interface ParsedRequirement {
   /** Normalised. Absent where the line is a URL or a path alone. */
@@ -19,29 +11,6 @@ export interface ParsedRequirement {
   /** `==2.1,<3`, without the marker. */
   specifier: string
   options: { name: string; value: string }[]
-}
-
-/**
- * The logical lines of a requirements file, as pip reads them.
- * https://pip.pypa.io/en/stable/reference/requirements-file-format/
- */
-export function requirementLines(text: string): RequirementLine[] {
-  const lines: RequirementLine[] = []
-  let open: RequirementLine | undefined
-  for (const [index, raw] of text.split('\n').entries()) {
-    const isComment = /^\s*#/.test(raw)
-    const continues = raw.endsWith('\\') && !isComment
-    // A comment between continued lines ends them.
-    const part = isComment ? ` ${raw}` : continues ? raw.slice(0, -1) : raw
-    open = { line: open?.line ?? index + 1, text: (open?.text ?? '') + part }
-    if (continues) continue
-    lines.push(open)
-    open = undefined
-  }
-  if (open) lines.push(open)
-  return lines
-    .map(({ line, text }) => ({ line, text: text.replace(/(^|\s)#.*$/, '').trim() }))
-    .filter(({ text }) => text !== '')
 }
 
 /** The name and value of a line that is an option; undefined where it is a requirement. */

@@ -1,18 +1,14 @@
 import { createHash } from 'node:crypto'
+import { environmentText } from '../../../common/environment-text.ts'
 import { requirementsClosure } from '../../../common/requirements-closure.ts'
-import type { Artifact, Lock, Requirement } from '../lock.ts'
+import type { Artifact, Lock } from '../lock.ts'
+import { projectFiles } from '../project-files.ts'
 import { type AllowedHashes, ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import { explainUv } from './explain-uv.ts'
-import type { Format, Place } from './format.ts'
-import { checkOption, checkRequirement } from './requirement-checks.ts'
-import {
-  isExact,
-  type ParsedRequirement,
-  parseOption,
-  parseRequirement,
-  requirementLines,
-} from './requirement-lines.ts'
+import type { CodeFiles, Format, Place } from './format.ts'
+import { type Contents, type Row, readContents } from './requirement-contents.ts'
+import { isExact } from './requirement-lines.ts'
 
 /** requirements.txt, pinned or not, with hashes or without, with all that it includes. */
 export const requirementsFormat: Format = {
@@ -21,18 +17,26 @@ export const requirementsFormat: Format = {
 
   async load(code, path) {
     const files = await requirementsClosure((file) => code.read(file), path)
-    readAll({ path, files })
-    return files
+    const contents = readContents({ path, files }, new Set(await code.paths()))
+    return { ...(await descriptions(code, contents)), ...files }
+  },
+
+  async local(code, { path, files }) {
+    const { sources } = readContents({ path, files }, new Set(await code.paths()))
+    const hashes = sources.files.map(async (file) => [file, (await code.hash(file)) ?? ''])
+    return Object.fromEntries(await Promise.all(hashes))
   },
 
   async lock(spec, _probe, resolve) {
-    const contents = readAll(spec)
+    const contents = readContents(spec)
     const hashes = allowedHashes(contents)
     try {
       const { text, artifacts } = await resolve({
-        files: spec.files,
+        files: { ...spec.files, ...contents.texts },
         path: spec.path,
         prereleases: contents.options.has('--pre'),
+        sources: contents.sources,
+        indexes: contents.indexes,
         ...(hashes ? { hashes } : {}),
       })
       return {
@@ -40,62 +44,29 @@ export const requirementsFormat: Format = {
         text,
         artifacts,
         source: spec.path,
-        requirements: contents.rows.map(({ parsed: _, ...row }) => row),
+        requirements: contents.rows.map(({ parsed: _, local: __, git: ___, ...row }) => row),
         unpinned: unpinned(contents.rows, artifacts),
         resolvedAt: Date.now(),
       } satisfies Lock
     } catch (error) {
-      if (error instanceof ResolverRefused) throw explain(error, spec, contents.rows)
+      if (error instanceof ResolverRefused) throw explain(error, spec, contents)
       throw error
     }
   },
 
   locate(spec, name) {
-    return placeOf(readAll(spec).rows, name)
+    return placeOf(readContents(spec).rows, name)
   },
 }
 
-interface Row extends Requirement {
-  parsed: ParsedRequirement
-}
-
-interface Contents {
-  rows: Row[]
-  /** Names of the options of whole lines. */
-  options: Set<string>
-}
-
-/** Everything that the files say, each line checked. A file that is only included by `-c` holds constraints. */
-function readAll({ path, files }: { path: string; files: EnvironmentFiles }): Contents {
-  const asking = askingFiles(path, files)
-  const contents: Contents = { rows: [], options: new Set() }
-  for (const [file, text] of Object.entries(files)) {
-    for (const { line, text: content } of requirementLines(text)) {
-      const option = parseOption(content)
-      if (option) {
-        checkOption({ file, line }, option)
-        contents.options.add(option.name)
-        continue
-      }
-      const parsed = parseRequirement(content)
-      checkRequirement({ file, line }, parsed)
-      const row = { name: parsed.name ?? '', text: parsed.text, file, line, parsed }
-      contents.rows.push(asking.has(file) ? row : { ...row, constraint: true })
-    }
-  }
-  return contents
-}
-
-/** The files that are reached by `-r` alone. */
-function askingFiles(path: string, files: EnvironmentFiles, found = new Set<string>()): Set<string> {
-  if (found.has(path)) return found
-  found.add(path)
-  for (const { text } of requirementLines(files[path] ?? '')) {
-    const option = parseOption(text)
-    if (option?.name !== '-r' && option?.name !== '--requirement') continue
-    const target = option.value.replace(/^(["'])(.*?)\1.*$/, '$2')
-    const included = new URL(target, `file:///${path}`).pathname.slice(1)
-    askingFiles(decodeURIComponent(included), files, found)
+/** The descriptions of the projects that the lines name, so that a change of one is resolved anew. */
+async function descriptions(code: CodeFiles, { sources }: Contents): Promise<EnvironmentFiles> {
+  const paths = await Promise.all(sources.projects.map(({ path }) => projectFiles(code, path)))
+  const found: EnvironmentFiles = {}
+  for (const path of new Set(paths.flat())) {
+    const bytes = await code.read(path)
+    // Pictures that a readme shows, say nothing to a resolver.
+    if (bytes !== undefined && !bytes.includes(0)) found[path] = environmentText(path, bytes)
   }
   return found
 }
@@ -128,13 +99,18 @@ function placeOf(rows: Row[], name: string): Place | undefined {
   return row && { file: row.file, line: row.line }
 }
 
-function explain(error: ResolverRefused, spec: InterpreterSpec, rows: Row[]): ResolutionFailed {
-  if (error.step === 'uv') return explainUv(error.message, spec, rows)
-  const place = error.package === undefined ? undefined : placeOf(rows, error.package)
+function explain(error: ResolverRefused, spec: InterpreterSpec, { rows, texts }: Contents): ResolutionFailed {
+  if (error.step === 'uv') return explainUv(error.message, { ...spec, files: { ...spec.files, ...texts } }, rows)
+  const place =
+    error.step === 'git'
+      ? rows.find(({ git }) => git !== undefined && error.message.includes(git))
+      : error.package === undefined
+        ? undefined
+        : placeOf(rows, error.package)
   const about = error.package === undefined ? '' : `${error.package}: `
   const hint =
     error.step === 'hash'
       ? 'Write the hashes of all packages, dependencies included: "uv pip compile --generate-hashes" makes such a file.'
       : 'Ask for a version that has files for this Python and platform, or another Python version.'
-  return new ResolutionFailed(place?.file ?? spec.path, place?.line, about + error.message, hint)
+  return new ResolutionFailed(place?.file ?? spec.path, place?.line, about + error.message, error.hint ?? hint)
 }

@@ -1,0 +1,176 @@
+import { posix } from 'node:path'
+import { normalizeName } from '../../../common/package-name.ts'
+import { requirementLines } from '../../../common/requirement-lines.ts'
+import type { Requirement } from '../lock.ts'
+import type { IndexWish, LocalSources } from '../resolution.ts'
+import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
+import type { Place } from './format.ts'
+import { checkIndex, checkOption, checkRequirement } from './requirement-checks.ts'
+import { type ParsedRequirement, parseOption, parseRequirement } from './requirement-lines.ts'
+import { gitSource, isPath, type LocalSource, linksFolder, localSource } from './requirement-sources.ts'
+
+/** A line that asks for a package, or limits one. */
+export interface Row extends Requirement {
+  parsed: ParsedRequirement
+  /** Where it names something of the code. */
+  local?: LocalSource
+  /** The repository that it names. */
+  git?: string
+}
+
+/** Everything that requirements files say. */
+export interface Contents {
+  rows: Row[]
+  /** Names of the options of whole lines. */
+  options: Set<string>
+  /** The files as the resolver gets them: each line where it was, options for indexes left out, paths from the root. */
+  texts: EnvironmentFiles
+  sources: LocalSources
+  indexes: IndexWish
+}
+
+/** Where the resolver finds git repositories. */
+const GIT_FOLDER = '.meadow-git'
+
+/**
+ * Reads the files of a spec, each line checked. A file that is only included by `-c` holds constraints.
+ * @param there paths of files in the code tree; those that the spec has will do once it is loaded
+ * @throws {EnvironmentFileError} naming file and line
+ */
+export function readContents(
+  { path, files, local }: Pick<InterpreterSpec, 'path' | 'files' | 'local'>,
+  there: ReadonlySet<string> = new Set([...Object.keys(files), ...Object.keys(local ?? {})]),
+): Contents {
+  const reader = new Reader(files, there)
+  for (const [file, { constraint }] of includedFiles(path, files)) reader.read(file, constraint)
+  return reader.contents
+}
+
+class Reader {
+  readonly contents: Contents = {
+    rows: [],
+    options: new Set(),
+    texts: {},
+    sources: { projects: [], files: [], git: [] },
+    indexes: { extra: [], findLinks: [], none: false },
+  }
+  readonly #files: EnvironmentFiles
+  readonly #there: ReadonlySet<string>
+
+  constructor(files: EnvironmentFiles, there: ReadonlySet<string>) {
+    this.#files = files
+    this.#there = there
+  }
+
+  read(file: string, constraint: boolean): void {
+    const text = this.#files[file] ?? ''
+    const lines = text.split('\n')
+    for (const { line, next, text: content } of requirementLines(text)) {
+      const rewritten = this.#line({ file, line }, content, constraint)
+      if (rewritten === content) continue
+      lines.fill('', line - 1, next - 1)
+      lines[line - 1] = rewritten
+    }
+    this.contents.texts[file] = lines.join('\n')
+  }
+
+  /** @returns the line as the resolver gets it */
+  #line(place: Place, content: string, constraint: boolean): string {
+    const option = parseOption(content)
+    if (option === undefined) return this.#requirement(place, content, constraint, false)
+    this.contents.options.add(option.name)
+    const value = option.value.replace(/^(["'])(.*?)\1$/, '$2')
+    if (['-e', '--editable'].includes(option.name)) return this.#requirement(place, value, constraint, true)
+    checkOption(place, option)
+    return this.#index(place, option.name, value) ? '' : content
+  }
+
+  #index(place: Place, name: string, value: string): boolean {
+    const { indexes } = this.contents
+    if (name === '-i' || name === '--index-url') indexes.index = checkIndex(place, name, value)
+    else if (name === '--extra-index-url') indexes.extra.push(checkIndex(place, name, value))
+    else if (name === '--no-index') indexes.none = true
+    else if (name === '-f' || name === '--find-links') {
+      const folder = linksFolder(place, value, this.#there)
+      indexes.findLinks.push(folder)
+      for (const each of this.#there) {
+        if (posix.dirname(each) === folder && ARCHIVE.test(each)) this.#addFile(each)
+      }
+    } else return false
+    return true
+  }
+
+  #requirement(place: Place, content: string, constraint: boolean, editable: boolean): string {
+    const parsed = parseRequirement(content)
+    const target = parsed.target ?? (editable ? content.split(/\s*(?:\[|;)/, 1)[0] : undefined)
+    const row: Row = { name: parsed.name ?? '', text: parsed.text, ...place, parsed, ...(constraint && { constraint }) }
+    if (editable) row.text = `-e ${parsed.text}`
+    this.contents.rows.push(row)
+    checkRequirement(place, parsed, target)
+    if (target === undefined) return content
+    const git = gitSource(place, target)
+    if (git) {
+      const { egg, ...source } = git
+      const at = `${GIT_FOLDER}/${this.contents.sources.git.length}`
+      this.contents.sources.git.push({ ...source, at })
+      row.git = git.url
+      row.name ||= normalizeName(egg?.replace(/\[.*/, '') ?? '')
+      const folder = posix.join(at, git.subdirectory ?? '')
+      return content.replace(target, named(parsed.name ? '' : egg, parsed.name !== undefined, folder))
+    }
+    if (!isPath(target)) return content
+    const [, path = '', extras = ''] = /^(.*?)(\[[^\]]*\])?$/.exec(target) ?? []
+    row.local = localSource(place, path, this.#there)
+    row.name ||= this.#nameOf(row.local)
+    if (row.local.kind === 'file') this.#addFile(row.local.path)
+    else this.#addProject(row.local.path, editable)
+    return content.replace(target, named(undefined, parsed.name !== undefined, row.local.path) + extras)
+  }
+
+  #addFile(path: string): void {
+    const { files } = this.contents.sources
+    if (!files.includes(path)) files.push(path)
+  }
+
+  #addProject(path: string, editable: boolean): void {
+    const { projects } = this.contents.sources
+    const known = projects.find((each) => each.path === path)
+    if (known) known.editable ||= editable
+    else projects.push({ path, editable })
+  }
+
+  /** What a wheel's name, or a project's description, says that it is called; empty where neither does. */
+  #nameOf({ kind, path }: LocalSource): string {
+    if (kind === 'file') return path.endsWith('.whl') ? normalizeName(posix.basename(path).split('-', 1)[0] ?? '') : ''
+    const described =
+      this.#files[posix.join(path, 'pyproject.toml')] ?? this.#files[posix.join(path, 'setup.cfg')] ?? ''
+    return normalizeName(/^\s*name\s*=\s*["']?([\w.-]+)/m.exec(described)?.[1] ?? '')
+  }
+}
+
+const ARCHIVE = /\.(?:whl|zip|tar\.gz|tgz|tar\.bz2|tar\.xz)$/
+
+/** A path as a requirement: alone, behind a name that is there, or behind one that comes with it. */
+function named(name: string | undefined, isNamed: boolean, path: string): string {
+  const relative = `./${path.split('/').map(encodeURIComponent).join('/')}`
+  return name ? `${name} @ file:${relative}` : isNamed ? `file:${relative}` : `./${path}`
+}
+
+/** The files that are reached by `-r` and `-c`, the first one included. */
+function includedFiles(path: string, files: EnvironmentFiles): Map<string, { constraint: boolean }> {
+  const found = new Map<string, { constraint: boolean }>()
+  const visit = (file: string, constraint: boolean) => {
+    const known = found.get(file)
+    if (known && (constraint || !known.constraint)) return
+    found.set(file, { constraint })
+    for (const { text } of requirementLines(files[file] ?? '')) {
+      const option = parseOption(text)
+      const limits = option?.name === '-c' || option?.name === '--constraint'
+      if (!option || !(limits || option.name === '-r' || option.name === '--requirement')) continue
+      const target = option.value.replace(/^(["'])(.*?)\1.*$/, '$2')
+      visit(posix.normalize(posix.join(posix.dirname(file), target)), constraint || limits)
+    }
+  }
+  visit(path, false)
+  return found
+}

@@ -1,0 +1,106 @@
+import { posix } from 'node:path'
+import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
+import type { GitSource } from '../resolution.ts'
+import type { Place } from './format.ts'
+
+/** Something in the code tree that a line asks for. */
+export interface LocalSource {
+  kind: 'directory' | 'file'
+  /** Inside the code tree; the root is empty. */
+  path: string
+}
+
+/** What makes a folder a project. */
+const DESCRIPTIONS = ['pyproject.toml', 'setup.py', 'setup.cfg']
+
+/** Whether the target of a requirement is a path, and no URL. */
+export function isPath(target: string): boolean {
+  return /^file:/i.test(target) || !/^[a-z][a-z0-9+.-]*:/i.test(target)
+}
+
+/**
+ * Where a path of a line leads: read from the root of the repository, as pip does it there, else from the file that it
+ * is written in.
+ * @param there paths of files in the code tree
+ * @throws {EnvironmentFileError} for a path that is not inside, or where nothing is that could be installed
+ */
+export function localSource(place: Place, written: string, there: ReadonlySet<string>): LocalSource {
+  for (const path of candidates(place, written)) {
+    if (there.has(path)) return { kind: 'file', path }
+    if (DESCRIPTIONS.some((name) => there.has(posix.join(path, name)))) {
+      return { kind: 'directory', path: path === '.' ? '' : path }
+    }
+  }
+  throw new EnvironmentFileError(
+    place.file,
+    place.line,
+    `${written}: there is no such file in the repository, and no folder with a pyproject.toml or setup.py`,
+    'Commit it, or correct the path: it is read from the root of the repository, else from the folder of this file.',
+  )
+}
+
+/**
+ * The folder that a `--find-links` names, likewise.
+ * @throws {EnvironmentFileError}
+ */
+export function linksFolder(place: Place, written: string, there: ReadonlySet<string>): string {
+  for (const path of candidates(place, written)) {
+    for (const each of there) if (posix.dirname(each) === path) return path
+  }
+  throw new EnvironmentFileError(
+    place.file,
+    place.line,
+    `--find-links ${written}: there is no such folder with files in the repository`,
+    'Commit the folder, or put the files on an index.',
+  )
+}
+
+function candidates(place: Place, written: string): string[] {
+  const fail = (why: string, hint: string) => new EnvironmentFileError(place.file, place.line, why, hint)
+  const inRoot = written.replace(/^(?:file:\/\/)?\/?\$\{PROJECT_ROOT\}\/?/, './')
+  const path = /^file:/i.test(inRoot) ? decodeURIComponent(inRoot.replace(/^file:(?:\/\/(?=\/))?/i, '')) : inRoot
+  if (path.includes('\\')) throw fail(`${written} has a backslash`, 'Write / between the parts of a path.')
+  const found = [path, posix.join(posix.dirname(place.file), path)].map((each) => posix.normalize(each))
+  const inside = found
+    .map((each) => each.replace(/\/+$/, '') || '.')
+    .filter((each) => !/^(?:\/|~|\.\.(?:\/|$))/.test(each))
+  if (/^[/~]/.test(path) || inside.length === 0) {
+    throw fail(`${written} leads outside the repository`, 'Name only files of the repository, by relative paths.')
+  }
+  return inside
+}
+
+/**
+ * Takes `git+https://host/owner/name@ref#egg=name&subdirectory=folder` apart.
+ * @returns undefined where it is no git URL
+ * @throws {EnvironmentFileError} for another way to reach git than https: (or file:, for local work)
+ */
+export function gitSource(place: Place, target: string): (Omit<GitSource, 'at'> & { egg?: string }) | undefined {
+  if (!/^git\+/i.test(target)) return undefined
+  const fail = (why: string, hint: string) => new EnvironmentFileError(place.file, place.line, `${why}`, hint)
+  const [base = '', fragment = ''] = target.slice(4).split('#', 2)
+  const shown = base.replace(/\/\/[^/@]*@/, '//')
+  const parts = /^((?:https?|file):\/\/[^/]*\/.*?)(?:@([^@/][^@]*))?$/i.exec(base)
+  if (!parts?.[1]) {
+    throw fail(
+      `git+${shown}: only git+https: is supported, without credentials`,
+      'Write it like name @ git+https://host/owner/name@tag; credentials come in a later version.',
+    )
+  }
+  if (/^\w+:\/\/[^/]*@/.test(parts[1])) {
+    throw fail(
+      `git+${shown}: its URL holds a user name or password`,
+      'Take it out; credentials come in a later version.',
+    )
+  }
+  const options = new URLSearchParams(fragment)
+  const subdirectory = posix.normalize(options.get('subdirectory') || '.').replace(/\/+$/, '')
+  if (/^(?:\/|\.\.)/.test(subdirectory)) throw fail(`subdirectory=${subdirectory} leads outside`, 'Correct it.')
+  const egg = options.get('egg') ?? undefined
+  return {
+    url: parts[1],
+    ...(parts[2] && { ref: parts[2] }),
+    ...(subdirectory !== '.' && { subdirectory }),
+    ...(egg && { egg }),
+  }
+}

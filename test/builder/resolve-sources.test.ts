@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { ResolutionFailed } from '../../service/builder/builder.ts'
+import { LimitReached } from '../../service/builder/context.ts'
+import type { BaseImage } from '../../service/image/base.ts'
+import { loadSpec } from '../../service/interpreter/formats.ts'
+import type { Artifact } from '../../service/interpreter/lock.ts'
+import type { Probe } from '../../service/interpreter/probe.ts'
+import { createGitDependencies, type GitDependencies } from '../../service/source/git-dependencies.ts'
+import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
+import { codeFiles } from '../support/code-files.ts'
+import { codeTree } from '../support/code-tree.ts'
+import { type GitHost, serveGit } from '../support/git-http.ts'
+import { TestRepository } from '../support/repositories.ts'
+import { makeWheel } from '../support/wheels.ts'
+
+/** Requirements that name projects and files of the code, and git repositories; resolved by the real builder. */
+
+let parts: TestBuilder
+let base: BaseImage
+let probe: Probe
+let host: GitHost
+let git: GitDependencies
+const ended: (() => unknown)[] = []
+before(async () => {
+  parts = await testBuilder()
+  base = await testBase('3.11')
+  probe = await parts.builder.probe(base, STEP)
+  host = await serveGit({ after: (end: never) => ended.push(end) } as never, join(parts.folder, 'git'))
+  git = createGitDependencies({ blobs: parts.blobs, folder: join(parts.folder, 'dependencies'), gitUrl: host.url })
+})
+after(async () => {
+  for (const end of ended) await end()
+  await parts?.[Symbol.asyncDispose]()
+})
+
+type Files = Record<string, string | Buffer>
+
+async function resolved(files: Files, builder = parts.builder, lines: string[] = []) {
+  const spec = await loadSpec(codeFiles(files), { interpreter: 'requirements.txt' })
+  const options = { ...STEP, report: (line: string) => void lines.push(line), git, code: await codeTree(files) }
+  return await builder.resolve(base, spec, probe, options)
+}
+
+async function refused(files: Files): Promise<ResolutionFailed> {
+  const error = await resolved(files).then(
+    (lock) => assert.fail(lock.text),
+    (error) => error,
+  )
+  assert.ok(error instanceof ResolutionFailed, String(error?.stack))
+  assert.notEqual(error.hint, '')
+  return error
+}
+
+const rows = (artifacts: Artifact[]) =>
+  artifacts.map(({ name, kind, path, editable, commit }) => [name, kind, path ?? commit, editable])
+const pyproject = (name: string, dependencies: string[] = [], more = '') =>
+  `[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n[project]\nname = "${name}"\nversion = "1.0"\ndependencies = ${JSON.stringify(dependencies)}\n${more}`
+const setup = (body: string) =>
+  `from setuptools import setup\n${body}\nsetup(name="old", version="1", py_modules=[], install_requires=["six==1.16.0"])\n`
+
+const wheel = (requires: string) => makeWheel({ name: 'local', version: '1.0', requires: [requires] })
+
+describe('projects of the code', () => {
+  test('editable ones with extras, and copies: nothing is built to know what they need', async () => {
+    const lines: string[] = []
+    const files = {
+      'requirements.txt': '-e .[six]\n./libs/lib\n',
+      'pyproject.toml': pyproject('app', ['idna==3.7'], '[project.optional-dependencies]\nsix = ["six==1.16.0"]\n'),
+      'libs/lib/pyproject.toml': pyproject('lib'),
+    }
+    const { artifacts, text } = await resolved(files, parts.builder, lines)
+    assert.deepEqual(rows(artifacts), [
+      ['app', 'directory', '', true],
+      ['idna', 'wheel', undefined, undefined],
+      ['lib', 'directory', 'libs/lib', undefined],
+      ['six', 'wheel', undefined, undefined],
+    ])
+    assert.match(text, /directory = \{ path = "\.", editable = true \}/)
+    assert.deepEqual(lines, [])
+  })
+
+  test('one whose setup.py must be run is run in the base, not in the builder', async () => {
+    const lines: string[] = []
+    const files = {
+      'requirements.txt': '-e ./old\n',
+      'old/setup.py': setup('import sys; assert not sys.prefix.startswith("/opt/env"); open("needed.txt").read()'),
+      'old/needed.txt': '',
+    }
+    const { artifacts } = await resolved(files, parts.builder, lines)
+    assert.deepEqual(rows(artifacts), [
+      ['old', 'directory', 'old', true],
+      ['six', 'wheel', undefined, undefined],
+    ])
+    assert.ok(lines.includes('no wheel of some package fits: building its metadata from source'), lines.join('\n'))
+  })
+
+  test('one whose setup.py fails is named by line, with the end of what it said', async () => {
+    const error = await refused({
+      'requirements.txt': 'idna\n-e ./old\n',
+      'old/setup.py': setup('raise RuntimeError("no such luck")'),
+    })
+    assert.match(error.message, /no such luck/)
+    assert.match(error.hint, /build failed/)
+  })
+
+  test('one whose setup.py hangs is ended', async () => {
+    const files = { 'requirements.txt': './old\n', 'old/setup.py': setup('import time; time.sleep(600)') }
+    const builder = parts.another({ limits: { timeout: 10_000 } })
+    await assert.rejects(
+      resolved(files, builder),
+      (error) => error instanceof LimitReached && error.limit === 'timeout',
+    )
+  })
+})
+
+describe('files of the code', () => {
+  test('a wheel by its path, with what it needs; another content is another lock', async () => {
+    const path = 'wheels/local-1.0-py3-none-any.whl'
+    const files = { 'requirements.txt': `./${path}\n`, [path]: wheel('six==1.16.0') }
+    const { artifacts } = await resolved(files)
+    assert.deepEqual(rows(artifacts), [
+      ['local', 'wheel', path, undefined],
+      ['six', 'wheel', undefined, undefined],
+    ])
+    assert.match(artifacts[0]?.sha256 ?? '', /^[0-9a-f]{64}$/)
+    assert.deepEqual(
+      rows((await resolved({ ...files, [path]: wheel('idna==3.7') })).artifacts).map(([name]) => name),
+      ['idna', 'local'],
+    )
+  })
+
+  test('a release from a folder of the repository', async () => {
+    const path = 'links/local-1.0-py3-none-any.whl'
+    const { artifacts } = await resolved({
+      'requirements.txt': 'local\n--find-links ./links\n',
+      [path]: wheel('six==1.16.0'),
+    })
+    assert.deepEqual(rows(artifacts), [
+      ['local', 'wheel', path, undefined],
+      ['six', 'wheel', undefined, undefined],
+    ])
+  })
+})
+
+describe('git repositories', () => {
+  test('a tag, a branch and a commit become commits; what they need of git is found too', async () => {
+    const deep = await TestRepository.make(join(parts.folder, 'git/deep.git'))
+    const first = await deep.commit({ 'pyproject.toml': pyproject('deep') }, { ref: 'refs/heads/main' })
+    const lib = await TestRepository.make(join(parts.folder, 'git/lib.git'))
+    const needs = [`deep @ git+${host.url}deep.git@main`]
+    const second = await lib.commit({ 'py/pyproject.toml': pyproject('lib', needs), 'py/lib.py': '' })
+    await lib.git(['tag', '-a', '-m', 'v1', 'v1', second])
+    const line = `lib @ git+${host.url}lib.git@v1#subdirectory=py\n`
+    const { artifacts, text } = await resolved({ 'requirements.txt': line })
+    assert.deepEqual(rows(artifacts), [
+      ['deep', 'vcs', first, undefined],
+      ['lib', 'vcs', second, undefined],
+    ])
+    assert.match(text, new RegExp(`commit-id = "${second}", requested-revision = "v1", subdirectory = "py"`))
+  })
+
+  test('one that asks for credentials, a tag that is not there, a host that is private: named by line', async () => {
+    const lib = await TestRepository.make(join(parts.folder, 'git/some.git'))
+    await lib.commit({ 'pyproject.toml': pyproject('some') }, { ref: 'refs/heads/main' })
+    const asking = (target: string) => refused({ 'requirements.txt': `idna\nsome @ git+${target}\n` })
+    const tag = await asking(`${host.url}some.git@v9`)
+    assert.match(tag.message, /^requirements\.txt:2: .*some\.git has no branch or tag v9/)
+    host.fault = 401
+    const secret = await asking(`${host.url}some.git@main`)
+    host.fault = undefined
+    assert.match(secret.message, /^requirements\.txt:2: .*asks for credentials/)
+    assert.match(secret.hint, /later version/)
+    const inside = await asking('https://169.254.169.254/some.git')
+    assert.match(inside.message, /^requirements\.txt:2: .*private address/)
+    const file = await asking('file:///etc/some.git')
+    assert.match(file.message, /^requirements\.txt:2: .*not an https: URL/)
+  })
+})
+
+describe('indexes that a file names', () => {
+  for (const [line, message] of [
+    ['--index-url http://example.org/simple', /example\.org is not one of https:/],
+    ['--extra-index-url https://10.0.0.1/simple', /10\.0\.0\.1 is private/],
+  ] as const) {
+    test(`${line} is refused`, async () => {
+      assert.match((await refused({ 'requirements.txt': `${line}\nidna\n` })).message, message)
+    })
+  }
+
+  test('no index: only what lies in the repository', async () => {
+    const links = { 'links/local-1.0-py3-none-any.whl': wheel('six==1.16.0') }
+    const error = await refused({ 'requirements.txt': '--no-index\n-f links\nlocal\n', ...links })
+    assert.match(error.message, /six was not found/)
+  })
+})
