@@ -21,7 +21,7 @@ import { BUILDER_ENV, type PoolRequest, type ResolverPool } from './resolver-poo
 import { StagedSources } from './staged-sources.ts'
 import { Step, StepFailed } from './step.ts'
 import { STEP_FOLDER, textsTar } from './step-spec.ts'
-import { UV_CONFIG, uvCompileArguments, uvConfig, uvExportArguments, uvUniversalArguments } from './uv.ts'
+import { OVERRIDES, UV_CONFIG, uvCompileArguments, uvConfig, uvExportArguments, uvUniversalArguments } from './uv.ts'
 
 /** How uv says that nothing but a build would do. */
 const NEEDS_BUILD = /building from source is disabled|Building source distributions(?: .*)? is disabled/
@@ -95,12 +95,12 @@ async function resolveFiles(
   const about = { ...target, ...(index !== undefined && { index }), ...projectOf(request) }
   const staged = request.sources && (await StagedSources.open(request.sources, request.files, options))
   const files = { ...request.files, ...staged?.files }
-  const whole = { ...request, files }
+  const whole = { ...request, files, overrides: OVERRIDES in files }
   const chosen = async (text: string, more: Pick<PoolRequest, 'universal'> = {}) =>
     await pool.ask({ ...about, ...more, lock: staged?.lock(text) ?? text }, options)
   try {
     if (staged?.hasArchives) return await chosen(await resolveIn(parts, at, whole, { staged, builds: false }, options))
-    const uv = uvCompileArguments(at.probe, { ...request, builds: false })
+    const uv = uvCompileArguments(at.probe, { ...whole, builds: false })
     const resolved = await pool.ask({ ...about, files, arguments: uv }, options)
     return staged && staged.lock(resolved.text) !== resolved.text ? await chosen(resolved.text) : resolved
   } catch (error) {
@@ -151,7 +151,7 @@ function needsBuild(error: unknown): boolean {
 async function resolveIn(
   { context, image }: ResolverParts,
   { base, probe, installed }: Target,
-  { files, ...request }: FilesRequest,
+  { files, ...request }: FilesRequest & { overrides: boolean },
   { staged, builds }: { staged: StagedSources | undefined; builds: boolean },
   options: ResolveOptions,
 ): Promise<string> {

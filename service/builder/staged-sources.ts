@@ -25,7 +25,7 @@ const MOST_REPOSITORIES = 50
 /** What requirements files name beside packages of an index, ready for the resolver. */
 export class StagedSources {
   /** Texts that the resolver reads besides the requirements files. */
-  readonly files: EnvironmentFiles = { [OVERRIDES]: '' }
+  readonly files: EnvironmentFiles = {}
   readonly #sources: LocalSources
   readonly #options: ResolveOptions
   readonly #texts: EnvironmentFiles
@@ -131,7 +131,8 @@ export class StagedSources {
         (each) => each.url === url && each.ref === ref && each.subdirectory === subdirectory,
       )
       const at = known?.at ?? `.meadow-git/${this.#places++}`
-      this.files[OVERRIDES] += `${name}${extras} @ file:./${posix.join(at, subdirectory ?? '')}\n`
+      const override = `${name}${extras} @ file:./${posix.join(at, subdirectory ?? '')}\n`
+      this.files[OVERRIDES] = (this.files[OVERRIDES] ?? '') + override
       if (known) continue
       if (this.#places > MOST_REPOSITORIES) {
         const hint = 'Ask for releases of some of them.'

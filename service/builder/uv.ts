@@ -42,6 +42,8 @@ export interface CompileWish {
   builds: boolean
   project?: ProjectWish
   sources?: LocalSources
+  /** Whether there are any in `OVERRIDES`. */
+  overrides?: boolean
   indexes?: IndexWish
 }
 
@@ -59,7 +61,8 @@ export function uvCompileArguments(probe: Probe, wish: CompileWish): string[] {
     ...(builds ? [] : ['--no-build']),
     ...(prereleases ? ['--prerelease', 'allow'] : []),
     // What a project says to uv alone is not for a requirements file, which pip reads too.
-    ...(sources ? ['--no-sources', '--overrides', OVERRIDES] : []),
+    ...(sources ? ['--no-sources'] : []),
+    ...(wish.overrides ? ['--overrides', OVERRIDES] : []),
     ...(indexes ? indexArguments(indexes) : []),
   ]
 }

@@ -164,3 +164,24 @@ test('a project that is not editable is built to a wheel of its files', async ()
   const vcs = await built(files, { kind: 'vcs', subdirectory: 'sub' })
   assert.equal(vcs.texts.get('demo/__init__.py'), ANSWER)
 })
+
+test('a build that tries to reach the network where it may not, is told with the end of its log', async () => {
+  const builder = parts.another({ network: 'none' })
+  const base = await testBase('3.11')
+  const body = 'import urllib.request; urllib.request.urlopen("https://example.org")'
+  const source = { tree: Readable.from([tarOfFiles(own(body))]), system: buildSystem(own(body)['pyproject.toml'], '') }
+  const artifact: Artifact = {
+    name: 'demo',
+    version: '1',
+    kind: 'directory',
+    path: '',
+    filename: 'demo',
+    editable: true,
+  }
+  const probe = await builder.probe(base, STEP)
+  await assert.rejects(builder.buildWheel(base, probe, { artifact, source }, STEP), (error) => {
+    assert.ok(error instanceof BuildFailed, String(error))
+    assert.match(error.message, /^demo: its build failed with exit code 1:[\s\S]*urlopen error/)
+    return true
+  })
+})

@@ -195,3 +195,27 @@ describe('indexes that a file names', () => {
     assert.match(error.message, /six was not found/)
   })
 })
+
+describe('files as people write them', () => {
+  test('by a Windows shell, with a byte order mark, or empty', async () => {
+    const names = async (bytes: Buffer) =>
+      (await resolved({ 'requirements.txt': bytes })).artifacts.map(({ name }) => name)
+    assert.deepEqual(await names(Buffer.from('\ufeff# wide\r\nidna==3.7\r\n', 'utf16le')), ['idna'])
+    assert.deepEqual(await names(Buffer.from('\ufeffidna==3.7\r\nsix==1.16.0')), ['idna', 'six'])
+    assert.deepEqual(await names(Buffer.from('')), [])
+    assert.deepEqual(await names(Buffer.from('# nothing\n')), [])
+  })
+
+  test('a release that was yanked is taken where it is asked for, and said', async () => {
+    const lines: string[] = []
+    const { artifacts } = await resolved({ 'requirements.txt': 'attrs==21.1.0\n' }, parts.builder, lines)
+    assert.deepEqual(
+      artifacts.map(({ version }) => version),
+      ['21.1.0'],
+    )
+    assert.ok(
+      lines.some((line) => /attrs==21\.1\.0.* is yanked \(reason: /.test(line)),
+      lines.join(),
+    )
+  })
+})

@@ -11,7 +11,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends:
   "installed": [{"name", "version", "requires"}]                what the image has already, which no lock needs to hold
   "universal": [of uv]                                          to look up the wheels of "one.txt" for any system
   "project": {"name", "folder"}                                 to be added to the lock, editable
--> {"text": pylock.toml, "artifacts": [...]}
+-> {"text": pylock.toml, "artifacts": [...], "notes": [what uv warns of]}
 -> {"failed": step, "message": ..., "package": name or null}    the steps are those of RefusedStep
 """
 
@@ -67,6 +67,8 @@ def run_uv(request, fresh):
         if request.get("uvLock") and (done.returncode == 0 or "is not defined in" in done.stderr):
             check_fresh(request["files"], request["uvLock"], request["markers"])
         if done.returncode == 0:
+            # A release that was yanked, for one.
+            request["notes"] = re.findall(r"^warning: (.+)$", done.stderr.replace(folder + "/", ""), re.M)
             return relative(done.stdout, folder)
         raise Failed("uv", done.stderr.replace(folder + "/", ""))
 
@@ -271,7 +273,7 @@ def serve():
                         raise
                     text = run_uv(request, True)
             text = with_project(text, request.get("project"))
-            reply = {"text": text, "artifacts": choose(read_lock(text), request)}
+            reply = {"text": text, "artifacts": choose(read_lock(text), request), "notes": request.get("notes", [])}
         except Failed as error:
             reply = {"failed": error.step, "message": str(error), "package": error.package}
         served += 1
