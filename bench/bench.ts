@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Say } from '../machine/command.ts'
 import { requirements, SMALL_VERSIONS } from './environment.ts'
 import { Installation, type Pushed } from './installation.ts'
-import { DockerPeer, type PeerSeconds } from './peer.ts'
+import { type ContextFiles, DockerPeer, type PeerSeconds } from './peer.ts'
 import { PIP, type Recipe } from './recipes.ts'
 import type { Repository } from './repository.ts'
 
@@ -39,7 +39,7 @@ export class Bench {
   }
 
   /** One environment by the usual way, told as it is measured. */
-  async usualWay(recipe: Recipe, files: Record<string, string>): Promise<PeerSeconds> {
+  async usualWay(recipe: Recipe, files: ContextFiles): Promise<PeerSeconds> {
     const peer = await this.peer()
     this.say(`Peer: docker build with ${recipe.name}, push, pull …`)
     const seconds = await peer.bake(recipe, files)
@@ -49,10 +49,10 @@ export class Bench {
   }
 
   /** A service that knows nothing of what another bench baked, on an engine that has nothing of it. */
-  async coldInstallation(): Promise<Installation> {
+  async coldInstallation(settings: Record<string, string> = {}): Promise<Installation> {
     await this.installation.stop()
     await this.installation.forgetImages()
-    return await Installation.create(this.#cleanup, this.say)
+    return await Installation.create(this.#cleanup, this.say, settings)
   }
 
   /** The same by the peer. */

@@ -29,24 +29,31 @@ export interface Pushed {
 export class Installation {
   readonly folder: string
   readonly #host: string
+  readonly #settings: Record<string, string>
   #service: ServiceProcess | undefined
   #standbys: number | undefined
   /** What the engine has from the service after its first environment: the base and the builder. */
   #warmUp: string[] = []
 
-  private constructor(folder: string, host: string) {
+  private constructor(folder: string, host: string, settings: Record<string, string>) {
     this.folder = folder
+    this.#settings = settings
     this.#host = host
   }
 
-  static async create(cleanup: AsyncDisposableStack, say: Say): Promise<Installation> {
+  /** @param settings further `MEADOW_*` settings of its service */
+  static async create(
+    cleanup: AsyncDisposableStack,
+    say: Say,
+    settings: Record<string, string> = {},
+  ): Promise<Installation> {
     await ensurePackages(['git'], { say })
     const docker = await ensureDocker({ say })
     cleanup.defer(docker.stop)
     const folder = await mkdtemp(join(tmpdir(), 'meadow-bench-'))
     cleanup.defer(() => rm(folder, { recursive: true, force: true }))
     await mkdir(join(folder, 'git'))
-    const installation = new Installation(folder, `127.0.0.1:${await freePort()}`)
+    const installation = new Installation(folder, `127.0.0.1:${await freePort()}`, settings)
     cleanup.defer(async () => {
       await installation.stop()
       await removeImages(`${installation.#host}/`)
@@ -68,6 +75,7 @@ export class Installation {
       MEADOW_GIT_URL: `file://${join(this.folder, 'git')}`,
       MEADOW_BASES: BASE,
       MEADOW_STANDBYS: String(standbys),
+      ...this.#settings,
     })
     this.#standbys = standbys
     if (isFirst) {

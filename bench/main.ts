@@ -6,6 +6,7 @@ import { action } from './action.ts'
 import { bake } from './bake.ts'
 import { Bench } from './bench.ts'
 import { change } from './change.ts'
+import { conda } from './conda.ts'
 import { known } from './known.ts'
 import { mirror } from './mirror.ts'
 import { poetry, uv } from './project.ts'
@@ -28,6 +29,7 @@ const BENCHES: Record<string, (bench: Bench) => Promise<Row[]>> = {
   transcode,
   uv,
   poetry,
+  conda,
 }
 
 async function main(names: string[], json: string | undefined, cleanup: AsyncDisposableStack): Promise<void> {

@@ -9,6 +9,9 @@ import { ensurePackages, findProgram } from '../machine/packages.ts'
 import { endProcess } from '../machine/process.ts'
 import type { Recipe } from './recipes.ts'
 
+/** Files of a build's context, by their names. */
+export type ContextFiles = Record<string, string | Uint8Array>
+
 /** Seconds of each step of the usual way. */
 export interface PeerSeconds {
   build: number
@@ -52,7 +55,7 @@ export class DockerPeer {
   }
 
   /** Builds, pushes and pulls one environment, by the path of each of its files. */
-  async bake(recipe: Recipe, files: Record<string, string>): Promise<PeerSeconds> {
+  async bake(recipe: Recipe, files: ContextFiles): Promise<PeerSeconds> {
     const from = await this.#prepare(recipe)
     const context = await this.#context(files, [
       `FROM ${from}`,
@@ -103,7 +106,7 @@ export class DockerPeer {
     return image
   }
 
-  async #context(files: Record<string, string>, dockerfile: string[]): Promise<string> {
+  async #context(files: ContextFiles, dockerfile: string[]): Promise<string> {
     const folder = await mkdtemp(join(this.#folder, 'context-'))
     const all = { ...files, ...(dockerfile.length > 0 && { Dockerfile: [...dockerfile, ''].join('\n') }) }
     for (const [path, text] of Object.entries(all)) await writeFile(join(folder, path), text)

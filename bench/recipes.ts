@@ -1,4 +1,4 @@
-import { BUILDER_TOOLS, POETRY_TOOLS, type ToolList } from '../service/builder/bootstrap.ts'
+import { BUILDER_TOOLS, CONDA_TOOLS, POETRY_TOOLS, type ToolList } from '../service/builder/bootstrap.ts'
 
 /** How the usual way installs the environment of one format in a Dockerfile. */
 export interface Recipe {
@@ -49,6 +49,28 @@ export const POETRY: Recipe = {
     '/opt/tool/bin/poetry install --quiet --no-root --compile --no-cache',
   ].join(' && '),
   lock: `${MIRROR} /opt/tool/bin/poetry lock --quiet`,
+}
+
+/** The program that installs archives of conda packages from its folder; the interpreter may crash at its own end. */
+export const CONDA_INSTALL = `import asyncio, os, pathlib, rattler
+async def main():
+    archives = sorted(p for p in pathlib.Path(".").iterdir() if p.name.endswith((".conda", ".tar.bz2")))
+    records = [await rattler.RepoDataRecord.from_package_archive(path.resolve()) for path in archives]
+    await rattler.install(records, target_prefix="/opt/env", cache_dir="/tmp/cache", show_progress=False,
+                          platform=rattler.Subdir("linux-64"))
+asyncio.run(main())
+os._exit(0)
+`
+
+/** Conda packages that are there already, so that nothing need be fetched. */
+export const CONDA: Recipe = {
+  name: 'py-rattler',
+  tool: [
+    'python3 -m venv /opt/tool',
+    `/opt/tool/bin/pip install --quiet --no-cache-dir ${pinned(CONDA_TOOLS, 'py-rattler')}`,
+  ],
+  env: {},
+  install: '/opt/tool/bin/python install.py && rm -rf /tmp/cache',
 }
 
 /** A tool in the version that our own builder has. */

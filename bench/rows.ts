@@ -17,6 +17,7 @@ const BARS: Record<string, Bar> = {
   'bake push to pulled': { atMost: 0.25 },
   'uv push to pulled': { atMost: 0.3 },
   'poetry push to pulled': { atMost: 0.3 },
+  'conda change, push to pulled': { atMost: 0.05 },
   'known push to pulled': { atMost: 0.15 },
   'change push to ready': { atMost: 0.02 },
   'start p50': { atMost: 0.1 },
