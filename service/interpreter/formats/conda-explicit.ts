@@ -1,11 +1,11 @@
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
-import { environmentText } from '../../../common/environment-text.ts'
 import { condaArtifact, condaLock, condaTarget, fits, parseCondaUrl, pythonOf } from '../conda.ts'
 import type { CondaTarget } from '../conda-target.ts'
 import type { Artifact } from '../lock.ts'
 import type { InterpreterSpec } from '../spec.ts'
 import { wrongPlatform } from './conda-platform.ts'
 import type { Format } from './format.ts'
+import { requiredText } from './required-text.ts'
 
 /** What `conda list --explicit` writes, with or without hashes; taken as it is. */
 export const condaExplicitFormat: Format = {
@@ -13,11 +13,7 @@ export const condaExplicitFormat: Format = {
   options: [],
 
   async load(code, path) {
-    const bytes = await code.read(path)
-    if (bytes === undefined) {
-      throw new EnvironmentFileError(path, undefined, 'there is no such file', 'Commit it, or correct "interpreter".')
-    }
-    const files = { [path]: environmentText(path, bytes) }
+    const files = { [path]: await requiredText(code, path) }
     readAll({ path, files })
     return files
   },

@@ -1,7 +1,6 @@
 import { parse } from 'yaml'
 import * as z from 'zod/mini'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
-import { environmentText } from '../../../common/environment-text.ts'
 import { normalizeName } from '../../../common/package-name.ts'
 import { condaArtifact, condaLock, condaTarget, parseCondaUrl, pythonOf } from '../conda.ts'
 import type { CondaTarget } from '../conda-target.ts'
@@ -9,6 +8,7 @@ import type { Artifact } from '../lock.ts'
 import type { InterpreterSpec } from '../spec.ts'
 import { wrongPlatform } from './conda-platform.ts'
 import type { Format } from './format.ts'
+import { requiredText } from './required-text.ts'
 
 /** What conda-lock installs where nothing is said. */
 const DEFAULT_CATEGORIES = ['main', 'dev']
@@ -36,11 +36,7 @@ export const condaLockFormat: Format = {
   options: ['groups'],
 
   async load(code, path) {
-    const bytes = await code.read(path)
-    if (bytes === undefined) {
-      throw new EnvironmentFileError(path, undefined, 'there is no such file', 'Commit it, or correct "interpreter".')
-    }
-    const files = { [path]: environmentText(path, bytes) }
+    const files = { [path]: await requiredText(code, path) }
     readAll({ path, files })
     return files
   },

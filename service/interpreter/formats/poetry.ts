@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
-import { environmentText } from '../../../common/environment-text.ts'
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Lock } from '../lock.ts'
 import type { Probe } from '../probe.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import type { InterpreterSpec } from '../spec.ts'
-import type { CodeFiles, Format, Place } from './format.ts'
+import type { Format, Place } from './format.ts'
 import { lineOfName, lineOfPackage, poetryRequirements } from './poetry-project.ts'
 import { checkSources } from './poetry-sources.ts'
 import { readToml } from './read-toml.ts'
+import { requiredText } from './required-text.ts'
 
 /** poetry.lock with its pyproject.toml, made by any version of poetry since 1.1. https://python-poetry.org/docs/ */
 export const poetryFormat: Format = {
@@ -20,8 +20,8 @@ export const poetryFormat: Format = {
   async load(code, path) {
     const project = projectOf(path)
     const files = {
-      [path]: await textOf(code, path, '"poetry lock" makes it: commit it, or correct "interpreter".'),
-      [project]: await textOf(code, project, `Commit the one that ${path} was made from.`),
+      [path]: await requiredText(code, path, '"poetry lock" makes it: commit it, or correct "interpreter".'),
+      [project]: await requiredText(code, project, `Commit the one that ${path} was made from.`),
     }
     readToml(project, files[project] ?? '', 'Correct this line.')
     const lock = files[path] ?? ''
@@ -72,12 +72,6 @@ function metadataOf(lock: string): string {
 
 function projectText({ path, files }: InterpreterSpec): string {
   return files[projectOf(path)] ?? ''
-}
-
-async function textOf(code: CodeFiles, path: string, hint: string): Promise<string> {
-  const bytes = await code.read(path)
-  if (bytes === undefined) throw new EnvironmentFileError(path, undefined, 'there is no such file', hint)
-  return environmentText(path, bytes)
 }
 
 /** In terms of the project: where it is said, and what to do about it. */

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
-import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
-import { environmentText } from '../../../common/environment-text.ts'
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Probe } from '../probe.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import { chosen, type InterpreterSpec } from '../spec.ts'
 import type { Format } from './format.ts'
 import { lineAt, placeOfPackage } from './lock-places.ts'
+import { requiredText } from './required-text.ts'
 
 /** pylock.toml, made by any tool. https://packaging.python.org/en/latest/specifications/pylock-toml/ */
 export const pylockFormat: Format = {
@@ -14,11 +13,7 @@ export const pylockFormat: Format = {
   options: ['groups', 'extras'],
 
   async load(code, path) {
-    const bytes = await code.read(path)
-    if (bytes === undefined) {
-      throw new EnvironmentFileError(path, undefined, 'there is no such file', 'Commit it, or correct "interpreter".')
-    }
-    return { [path]: environmentText(path, bytes) }
+    return { [path]: await requiredText(code, path) }
   },
 
   async lock(spec, probe, resolve) {

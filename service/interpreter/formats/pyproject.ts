@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
-import { environmentText } from '../../../common/environment-text.ts'
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Artifact } from '../lock.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import { chosen, type InterpreterSpec } from '../spec.ts'
 import { explainUv } from './explain-uv.ts'
-import type { CodeFiles, Format } from './format.ts'
+import type { Format } from './format.ts'
 import { lineAt } from './lock-places.ts'
 import { type Project, type ProjectRequirement, readProject } from './project.ts'
 import { isTable, tableAt } from './read-toml.ts'
+import { requiredText } from './required-text.ts'
 import { isExact, parseRequirement } from './requirement-lines.ts'
 import { withLocalProjects } from './uv-sources.ts'
 
@@ -20,7 +20,7 @@ export const pyprojectFormat: Format = {
   options: ['groups', 'extras'],
 
   async load(code, path) {
-    const text = await requiredText(code, path, 'Commit it, or correct "interpreter".')
+    const text = await requiredText(code, path)
     checkProject(readProject(path, text), text)
     return await withLocalProjects(code, path, text)
   },
@@ -61,16 +61,6 @@ export const pyprojectFormat: Format = {
     const row = projectOf(spec).requirements.find((each) => each.name === name)
     return row && { file: row.file, line: row.line }
   },
-}
-
-/**
- * The text of a file that must be there.
- * @throws {EnvironmentFileError}
- */
-export async function requiredText(code: CodeFiles, path: string, hint: string): Promise<string> {
-  const bytes = await code.read(path)
-  if (bytes === undefined) throw new EnvironmentFileError(path, undefined, 'there is no such file', hint)
-  return environmentText(path, bytes)
 }
 
 function projectOf({ files, path }: Pick<InterpreterSpec, 'files' | 'path'>): Project {

@@ -6,7 +6,7 @@ import { chosen, type InterpreterSpec } from '../spec.ts'
 import type { Format } from './format.ts'
 import { lineAt, placeOfPackage } from './lock-places.ts'
 import { type ProjectRequirement, readProject } from './project.ts'
-import { requiredText } from './pyproject.ts'
+import { requiredText } from './required-text.ts'
 import { addProjects, insideTree, withLocalProjects } from './uv-sources.ts'
 
 /** uv.lock, with the pyproject.toml files that it was made from. https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile */
