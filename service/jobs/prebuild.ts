@@ -6,11 +6,11 @@ import { PrebuildOrder } from '../github/deliveries.ts'
 import { type AskedEnvironment, environmentsOf } from '../source/environments.ts'
 import type { Code, Source } from '../source/source.ts'
 import { awaitBuild, BuildDidNotFinish } from './await-build.ts'
-import type { EventWriter } from './event-writer.ts'
-import { Journal } from './journal.ts'
-import type { StandbyPool } from './standby-pool.ts'
-import type { Wishes } from './wishes.ts'
-import type { JobHandler } from './worker.ts'
+import type { EventWriter } from './events/event-writer.ts'
+import { Journal } from './events/journal.ts'
+import type { StandbyPool } from './runs/standby-pool.ts'
+import type { Wishes } from './runs/wishes.ts'
+import type { JobHandler } from './worker/worker.ts'
 
 /** What a prebuild needs. */
 export interface PrebuildParts {

@@ -1,0 +1,94 @@
+import { readJson } from '../../blobs/read-json.ts'
+import type { Builder } from '../../builder/builder.ts'
+import { findLock, saveLock } from '../../database/known.ts'
+import type { Fetcher } from '../../fetch/fetcher.ts'
+import { condaProbe, pythonOf } from '../../interpreter/conda.ts'
+import { isOnImage } from '../../interpreter/formats/container.ts'
+import type { Artifact, Lock } from '../../interpreter/lock.ts'
+import { lockKey } from '../../interpreter/lock-key.ts'
+import { readable } from '../../policy/domain.ts'
+import type { GitDependencies } from '../../source/git-dependencies.ts'
+import type { Journal } from '../events/journal.ts'
+import type { ImageOrder } from '../images/image-order.ts'
+import { type CondaGround, withPip } from './conda-pip.ts'
+import { type BaseParts, type PreparedBase, prepareBase } from './ensure-base.ts'
+import { withHashes } from './lock-hashes.ts'
+import { pinSources } from './pin-sources.ts'
+
+/** The pip that environments without one are given. */
+export interface Seed {
+  artifact: Artifact & { sha256: string }
+  /** Its wheel on this machine. */
+  file: string
+}
+
+/** A lock with the base that it was made for. */
+export interface Locked extends PreparedBase {
+  lock: Lock
+  /** The pip that the environment is given, where the lock has none. */
+  seed?: Seed
+  /** What activating the environment sets, where that is known and it is a conda environment. */
+  active?: Record<string, string>
+}
+
+/** Gives the lock of a spec. */
+export type EnsureLock = (order: ImageOrder, context: { journal: Journal; signal: AbortSignal }) => Promise<Locked>
+
+/** What locking needs. */
+export interface LockParts extends BaseParts {
+  builder: Builder
+  fetcher: Fetcher
+  gitDependencies: GitDependencies
+  /** What stands for the configured index in a lock's key. */
+  index: string
+  /** Likewise for the conda channels. */
+  channels: string
+  /** Makes the packages of a conda environment, on top of which pip installs. */
+  ground: (
+    order: ImageOrder,
+    locked: Locked,
+    context: { journal: Journal; signal: AbortSignal },
+  ) => Promise<CondaGround>
+}
+
+/** Base, probe and lock of a spec; each is asked for once and then known. */
+export function lockWith(parts: LockParts): EnsureLock {
+  return async (order, { journal, signal }) => {
+    const { domain, spec: asked, code } = order
+    const { plain, ...prepared } = await prepareBase(parts, { domain, spec: asked }, { journal, signal })
+    const { base, probe } = prepared
+    const spec = isOnImage(asked) ? { ...asked, imageDigest: plain.digest } : asked
+    const index = spec.format.startsWith('conda-') ? `${parts.index} ${parts.channels}` : parts.index
+    const key = lockKey(spec, probe, base.platform, index)
+    const known = await findLock(parts.database.state, readable(domain), key)
+    if (known !== undefined && (await parts.blobs.size(known.lock)) !== undefined) {
+      const lock = await readJson<Lock>(parts.blobs, known.lock)
+      return lockedOn(prepared, await pinSources(lock, code))
+    }
+    const lock = await journal.stage(
+      'resolve',
+      async () => {
+        const report = (line: string) => journal.note(line)
+        const options = { signal, report, domain, git: parts.gitDependencies, code: code?.tree }
+        const resolved = await parts.builder.resolve(base, spec, probe, options)
+        const hashed = await withHashes(parts.fetcher, resolved, signal)
+        if (!hashed.conda?.pip.length) return hashed
+        const locked = lockedOn(prepared, hashed)
+        const ground = await parts.ground(order, locked, { journal, signal })
+        const of = { lock: hashed, spec, probe: locked.probe }
+        const whole = await withPip(parts.builder, of, ground, options)
+        return await withHashes(parts.fetcher, whole, signal)
+      },
+      ({ artifacts }) => ({ detail: `${artifacts.length} packages` }),
+    )
+    const { digest } = await parts.blobs.put(Buffer.from(JSON.stringify(lock)))
+    await parts.database.write(({ db }) => saveLock(db, { domain, key, lock: digest, created: Date.now() }))
+    return lockedOn(prepared, await pinSources(lock, code))
+  }
+}
+
+/** A conda environment has a Python of its own. */
+function lockedOn(prepared: PreparedBase, lock: Lock): Locked {
+  const { probe } = prepared
+  return { ...prepared, lock, probe: lock.conda ? condaProbe(probe, pythonOf(lock)) : probe }
+}

@@ -1,0 +1,98 @@
+import type { Blobs } from '../../blobs/blobs.ts'
+import { readJson } from '../../blobs/read-json.ts'
+import type { Database } from '../../database/database.ts'
+import { findImage, latestImage, saveImage } from '../../database/known.ts'
+import type { ImageRow } from '../../database/schema.ts'
+import type { AssembledImage } from '../../image/assemble.ts'
+import { type Layout, LayoutUnreadable, layoutFromJson, layoutToJson } from '../../image/layout.ts'
+import type { Lock } from '../../interpreter/lock.ts'
+import { type Domain, readable } from '../../policy/domain.ts'
+import type { EmbeddedRegistry } from '../../registry/embedded.ts'
+import type { Locked } from '../environment/ensure-lock.ts'
+import { type ImageOrder, keyOfImage, lineageOf } from './image-order.ts'
+
+/** An image that was made before, with what is needed to build on it. */
+export interface StoredImage {
+  row: ImageRow
+  layout: Layout
+  lock: Lock
+}
+
+/** Images by their keys: rows in the database, manifests in the embedded registry, layouts and locks as blobs. */
+export class ImageStore {
+  readonly #database: Database
+  readonly #blobs: Blobs
+  readonly #registry: EmbeddedRegistry
+
+  constructor(database: Database, blobs: Blobs, registry: EmbeddedRegistry) {
+    this.#database = database
+    this.#blobs = blobs
+    this.#registry = registry
+  }
+
+  /** The image of a lock, if it is there. */
+  async find(order: ImageOrder, locked: Locked): Promise<StoredImage | undefined> {
+    return await this.#read(await findImage(this.#database.state, readable(order.domain), keyOfImage(locked)))
+  }
+
+  /** The newest image that a delta may be made on. */
+  async parent(order: ImageOrder, { base }: Locked): Promise<StoredImage | undefined> {
+    const lineage = lineageOf(order, base.digest)
+    return await this.#read(await latestImage(this.#database.state, readable(order.domain), lineage))
+  }
+
+  /** Puts an image, whose blobs are stored, into the registry of its domain. Gives what nodes pull it by. */
+  async publish(domain: Domain, { manifest, mediaType, plain }: AssembledImage): Promise<string> {
+    const repository = imageRepository(domain)
+    await this.#registry.put(repository, manifest, mediaType)
+    await this.#registry.put(repository, plain.manifest, mediaType)
+    return this.#registry.reference(repository, plain.digest)
+  }
+
+  /** Publishes an image and remembers it by its key. */
+  async save(order: ImageOrder, locked: Locked, image: AssembledImage): Promise<ImageRow> {
+    const { lock, base, probe } = locked
+    const { digest: layout } = await this.#blobs.put(layoutToJson(image.layout))
+    const { digest: lockBlob } = await this.#blobs.put(Buffer.from(JSON.stringify(lock)))
+    const row: ImageRow = {
+      domain: order.domain,
+      key: keyOfImage(locked),
+      digest: image.digest,
+      plain: image.plain.digest,
+      layout,
+      lock: lockBlob,
+      ...lineageOf(order, base.digest),
+      user: probe.user,
+      created: Date.now(),
+    }
+    await this.publish(order.domain, image)
+    await this.#database.write(({ db }) => saveImage(db, row))
+    return row
+  }
+
+  /** How the engine knows an image. */
+  reference({ domain, plain }: ImageRow): string {
+    return this.#registry.reference(imageRepository(domain), plain)
+  }
+
+  /** Undefined where its bytes are gone, or its layout is of an older format: it is made again then. */
+  async #read(row: ImageRow | undefined): Promise<StoredImage | undefined> {
+    if (row === undefined) return undefined
+    const sizes = await Promise.all(
+      [row.digest, row.plain, row.layout, row.lock].map((digest) => this.#blobs.size(digest)),
+    )
+    if (sizes.includes(undefined)) return undefined
+    try {
+      const layout = layoutFromJson(JSON.stringify(await readJson(this.#blobs, row.layout)))
+      return { row, layout, lock: await readJson<Lock>(this.#blobs, row.lock) }
+    } catch (error) {
+      if (error instanceof LayoutUnreadable) return undefined
+      throw error
+    }
+  }
+}
+
+/** The embedded registry's repository of a domain's images. */
+export function imageRepository(domain: Domain): string {
+  return `meadow/${domain}`
+}

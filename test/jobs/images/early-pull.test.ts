@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { PlannedArtifact } from '../../../service/image/fragment.ts'
+import { EarlyPull } from '../../../service/jobs/images/early-pull.ts'
+
+function artifact(name: string, size: number): PlannedArtifact {
+  const digest = `sha256:${'0'.repeat(64)}` as const
+  return { name, version: '1', weight: size, files: { digest, size, tarSize: size, entries: [], manifest: digest } }
+}
+
+const heavy = (name: string, weight: number) => ({ name, weight })
+const unexpected = (error: unknown) => assert.fail(String(error))
+
+test('brings the heaviest files that are there without a gap, one pull at a time, and nothing after its end', async () => {
+  const pulls: string[][] = []
+  const gates: PromiseWithResolvers<string>[] = []
+  const early = new EarlyPull(
+    [heavy('d', 90e6), heavy('a', 191e6), heavy('e', 80e6), heavy('c', 150e6), heavy('b', 160e6), heavy('z', 1e6)],
+    (first) => {
+      pulls.push(first.map(({ name }) => name))
+      const gate = Promise.withResolvers<string>()
+      gates.push(gate)
+      return gate.promise
+    },
+    unexpected,
+  )
+  early.add(artifact('b', 50e6), true)
+  early.add(artifact('c', 50e6), true)
+  assert.deepEqual(pulls, [], 'a is missing')
+  early.add(artifact('a', 1e6), true)
+  assert.deepEqual(pulls, [['a', 'b', 'c']])
+  early.add(artifact('z', 1e6), true)
+  early.add(artifact('d', 90e6), true)
+  assert.equal(pulls.length, 1, 'one is under way')
+  gates[0]?.resolve('one')
+  await new Promise(setImmediate)
+  assert.deepEqual(pulls[1], ['a', 'b', 'c', 'd'])
+  early.add(artifact('e', 39e6), true)
+  const end = early.end()
+  gates[1]?.resolve('two')
+  await end
+  assert.equal(pulls.length, 2, 'too little was added, and it is over')
+  assert.deepEqual(early.references, ['one', 'two'])
+})
+
+test('small images are left to the one pull at the end', () => {
+  const early = new EarlyPull([heavy('a', 9e6), heavy('b', 8e6)], () => assert.fail('pulled'), unexpected)
+  early.add(artifact('a', 20e6), true)
+  early.add(artifact('b', 19e6), true)
+})
+
+test('where all is known it is brought at once', () => {
+  const early = new EarlyPull([heavy('a', 9e6), heavy('b', 8e6)], () => assert.fail('pulled'), unexpected)
+  early.add(artifact('a', 50e6), false)
+  early.add(artifact('b', 50e6), false)
+})
+
+test('a pull that fails is told, and holds nobody up', async () => {
+  const told: unknown[] = []
+  const early = new EarlyPull(
+    [heavy('a', 9e6)],
+    async () => Promise.reject(new Error('no space')),
+    (error) => told.push(error),
+  )
+  early.add(artifact('a', 50e6), true)
+  await early.end()
+  assert.match(String(told[0]), /no space/)
+  assert.deepEqual(early.references, [])
+})
