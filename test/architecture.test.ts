@@ -22,6 +22,17 @@ const REFUSED: [file: string, imported: string][] = [
   ['service/jobs/a.ts', '../api/server.ts'],
   ['service/jobs/b.ts', '../engine/docker.ts'],
   ['service/jobs/c.ts', '../main.ts'],
+  ['service/jobs/runs/a.ts', '../run.ts'],
+  ['service/jobs/runs/b.ts', '../../api/server.ts'],
+  ['service/jobs/images/a.ts', '../runs/wishes.ts'],
+  ['service/jobs/images/b.ts', '../../engine/docker.ts'],
+  ['service/jobs/fragments/a.ts', '../images/image-store.ts'],
+  ['service/jobs/fragments/b.ts', '../../api/server.ts'],
+  ['service/jobs/environment/a.ts', '../fragments/make-order.ts'],
+  ['service/jobs/environment/b.ts', '../../main.ts'],
+  ['service/jobs/events/a.ts', '../worker/worker.ts'],
+  ['service/jobs/worker/a.ts', '../events/journal.ts'],
+  ['service/jobs/worker/b.ts', '../../api/server.ts'],
   ['service/source/a.ts', '../jobs/worker.ts'],
   ['service/builder/a.ts', '../api/server.ts'],
   ['service/builder/b.ts', '../engine/docker.ts'],
@@ -49,6 +60,12 @@ const ALLOWED: [file: string, imported: string][] = [
   ['service/wire3.ts', './engine/docker.ts'],
   ['service/api/ok.ts', '../database/database.ts'],
   ['service/jobs/ok.ts', '../engine/engine.ts'],
+  ['service/jobs/run.ts', './runs/admission.ts'],
+  ['service/jobs/runs/ok.ts', '../images/bring-image.ts'],
+  ['service/jobs/images/ok.ts', '../fragments/make-order.ts'],
+  ['service/jobs/fragments/ok.ts', '../environment/download.ts'],
+  ['service/jobs/environment/ok.ts', '../../image/base.ts'],
+  ['service/jobs/environment/ok2.ts', '../events/journal.ts'],
   ['service/image/ok.ts', '../blobs/blobs.ts'],
   ['service/engine/ok.ts', './docker.ts'],
   ['service/builder/ok.ts', '../../common/tar.ts'],
@@ -82,10 +99,11 @@ test('an import cycle is refused', () => {
   assert.deepEqual(complaints.get('common/one.ts'), ['lint/suspicious/noImportCycles'])
 })
 
-test('every folder of the service has its rules', () => {
+test('every folder of the service, and of its jobs, has its rules', () => {
   const tracked = execFileSync('git', ['ls-files', 'service/*/*.ts'], { encoding: 'utf8' }).trim().split('\n')
-  const rooms = new Set(tracked.map((file) => file.split('/')[1]))
-  const covered = new Set(REFUSED.map(([file]) => file.split('/')[1]))
+  const roomOf = (file: string) => dirname(file).match(/^service\/(?:jobs\/)?[^/]+/)?.[0]
+  const rooms = new Set(tracked.map(roomOf))
+  const covered = new Set(REFUSED.map(([file]) => roomOf(file)))
   assert.deepEqual(
     [...rooms].filter((room) => !covered.has(room)),
     [],

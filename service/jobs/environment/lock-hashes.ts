@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Fetcher } from '../../fetch/fetcher.ts'
 import type { Artifact, Lock } from '../../interpreter/lock.ts'
-import { downloadOf } from '../fragments/make-order.ts'
+import { downloadOf } from './download.ts'
 
 /** Artifacts that are fetched at a time. */
 const AT_ONCE = 6

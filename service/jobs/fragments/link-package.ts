@@ -1,7 +1,8 @@
 import { condaFragment } from '../../image/conda-fragment.ts'
 import type { Fragment } from '../../image/fragment.ts'
 import type { Artifact } from '../../interpreter/lock.ts'
-import { downloadOf, type MakeOrder, type MakeParts } from './make-order.ts'
+import { downloadOf } from '../environment/download.ts'
+import type { MakeOrder, MakeParts } from './make-order.ts'
 
 /** The files of a conda package, put where they belong by itself; and the bytes that were fetched for it. */
 export async function linkedFragment(

@@ -1,7 +1,6 @@
 import type { Blobs, Digest } from '../../blobs/blobs.ts'
 import type { Builder } from '../../builder/builder.ts'
 import type { Database } from '../../database/database.ts'
-import type { Download } from '../../fetch/errors.ts'
 import type { Fetcher } from '../../fetch/fetcher.ts'
 import type { BaseImage } from '../../image/base.ts'
 import type { PlannedArtifact } from '../../image/fragment.ts'
@@ -12,6 +11,7 @@ import type { Artifact } from '../../interpreter/lock.ts'
 import type { Probe } from '../../interpreter/probe.ts'
 import type { Domain } from '../../policy/domain.ts'
 import type { GitDependencies } from '../../source/git-dependencies.ts'
+import type { WheelsHere } from '../environment/image-order.ts'
 import { type ProjectCode, projectFolder } from '../environment/pin-sources.ts'
 import type { KeyedQueue } from '../worker/keyed-queue.ts'
 
@@ -40,8 +40,7 @@ export interface MakeOrder {
   domain: Domain
   /** What artifacts with a path lie in. */
   code: ProjectCode | undefined
-  /** Wheels that are on this machine already, by their names: the service's own, from its committed list. */
-  local: ReadonlyMap<string, { file: string; size: number; sha256: string }> | undefined
+  local: WheelsHere | undefined
   /** Whether files of this artifact may serve everybody: it came without credentials from a public index. */
   isPublic: (artifact: Artifact) => boolean
   /** Whether an operator vouches for that, so that its byte code may serve everybody. */
@@ -113,10 +112,4 @@ function sitePackages(python: Artifact | undefined): string {
 /** `3.11` of `3.11.2` */
 export function minorVersion(probe: Probe): string {
   return probe.version.split('.', 2).join('.')
-}
-
-/** What the fetcher is asked for. */
-export function downloadOf({ name, url, sha256, size }: Artifact): Download {
-  if (url === undefined) throw new Error(`${name}: it has no URL`)
-  return { name, url, ...(sha256 !== undefined && { sha256 }), ...(size !== undefined && { size }) }
 }

@@ -2,8 +2,9 @@ import { posix } from 'node:path'
 import { BuildFailed, type BuildSource } from '../../builder/builder.ts'
 import { buildSystem } from '../../interpreter/build-system.ts'
 import type { Artifact } from '../../interpreter/lock.ts'
+import { downloadOf } from '../environment/download.ts'
 import { projectFolder } from '../environment/pin-sources.ts'
-import { downloadOf, type MakeOrder, type MakeParts } from './make-order.ts'
+import type { MakeOrder, MakeParts } from './make-order.ts'
 import { workFile } from './work-file.ts'
 
 /** A wheel on this machine for as long as it is in use. */

@@ -10,9 +10,9 @@ import type { Lock } from '../../interpreter/lock.ts'
 import { GLOBAL } from '../../policy/domain.ts'
 import { type BaseParts, baseAndProbe } from '../environment/ensure-base.ts'
 import type { Locked, Seed } from '../environment/ensure-lock.ts'
+import type { ImageOrder } from '../environment/image-order.ts'
 import type { Journal } from '../events/journal.ts'
 import type { ImagePipeline } from './ensure-image.ts'
-import type { ImageOrder } from './image-order.ts'
 
 /** What making an image of tools needs. */
 export interface BuilderImageParts extends Pick<BaseParts, 'database' | 'blobs' | 'builder' | 'resolveBase'> {

@@ -9,10 +9,10 @@ import { ENVIRONMENT } from '../../image/skeleton.ts'
 import { pythonOf } from '../../interpreter/conda.ts'
 import { readable } from '../../policy/domain.ts'
 import type { Locked } from '../environment/ensure-lock.ts'
+import type { ImageOrder } from '../environment/image-order.ts'
 import type { Journal } from '../events/journal.ts'
 import type { Compiling } from '../fragments/make-order.ts'
 import type { ImageParts } from './ensure-image.ts'
-import type { ImageOrder } from './image-order.ts'
 import type { StoredImage } from './image-store.ts'
 
 /** Grows whenever activating the same packages would give other variables. */

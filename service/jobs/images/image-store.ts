@@ -9,7 +9,8 @@ import type { Lock } from '../../interpreter/lock.ts'
 import { type Domain, readable } from '../../policy/domain.ts'
 import type { EmbeddedRegistry } from '../../registry/embedded.ts'
 import type { Locked } from '../environment/ensure-lock.ts'
-import { type ImageOrder, keyOfImage, lineageOf } from './image-order.ts'
+import type { ImageOrder } from '../environment/image-order.ts'
+import { keyOfImage, lineageOf } from './image-key.ts'
 
 /** An image that was made before, with what is needed to build on it. */
 export interface StoredImage {

@@ -2,25 +2,8 @@ import type { Digest } from '../../blobs/blobs.ts'
 import type { ImageRow } from '../../database/schema.ts'
 import { imageKey, lineageKey } from '../../image/keys.ts'
 import type { Artifact } from '../../interpreter/lock.ts'
-import type { InterpreterSpec } from '../../interpreter/spec.ts'
-import type { Domain } from '../../policy/domain.ts'
 import type { Locked } from '../environment/ensure-lock.ts'
-import type { ProjectCode } from '../environment/pin-sources.ts'
-import type { MakeOrder } from '../fragments/make-order.ts'
-
-/** An image that somebody wants. */
-export interface ImageOrder {
-  domain: Domain
-  /** The repository's id. */
-  repository: string
-  /** Where the commit was pushed to: a delta builds on this branch's newest image, else on the repository's. */
-  branch: string | undefined
-  spec: InterpreterSpec
-  /** The code of the commit: what the lock's paths lie in. Absent where it can have none. */
-  code?: ProjectCode
-  /** Wheels that are on this machine already, by their names. */
-  local?: MakeOrder['local']
-}
+import type { ImageOrder, WheelsHere } from '../environment/image-order.ts'
 
 /** What goes into the image: the lock's packages, and pip. */
 export function installed({ lock, seed }: Locked): Artifact[] {
@@ -28,7 +11,7 @@ export function installed({ lock, seed }: Locked): Artifact[] {
 }
 
 /** The order's own wheels, and the pip that it is given. */
-export function localWheels({ local }: ImageOrder, { seed }: Locked): MakeOrder['local'] {
+export function localWheels({ local }: ImageOrder, { seed }: Locked): WheelsHere | undefined {
   if (seed === undefined) return local
   const { filename, sha256, size = 0 } = seed.artifact
   return new Map([...(local ?? []), [filename, { file: seed.file, sha256, size }]])
