@@ -1,13 +1,12 @@
 import type { Blobs } from '../../blobs/blobs.ts'
-import { readJson } from '../../blobs/read-json.ts'
 import type { Builder } from '../../builder/builder.ts'
 import type { Database } from '../../database/database.ts'
-import { findLock, saveLock } from '../../database/known.ts'
 import type { BaseImage } from '../../image/base.ts'
 import { keyOf } from '../../image/keys.ts'
 import type { WrittenLayer } from '../../image/layers.ts'
-import { type Domain, GLOBAL, readable } from '../../policy/domain.ts'
+import { type Domain, GLOBAL } from '../../policy/domain.ts'
 import type { Journal } from '../events/journal.ts'
+import { findKept, keep } from './kept.ts'
 
 /** Grows when the same packages would make another layer. */
 const FORMAT = 1
@@ -74,21 +73,15 @@ async function install(
   })
   const made = known?.layer ?? layer
   const software: Software = { versions, ...(made && { layer: made }), resolvedAt: Date.now() }
-  const { digest } = await parts.blobs.put(Buffer.from(JSON.stringify(software)))
-  await parts.database.write(async ({ db }) => {
-    for (const key of [asked, keyOfVersions(versions)]) {
-      await saveLock(db, { domain: home, key, lock: digest, created: software.resolvedAt })
-    }
-  })
+  await keep(parts, home, [asked, keyOfVersions(versions)], software)
   return software
 }
 
 /** Undefined where it is not known, or where its bytes are gone. */
-async function findSoftware({ database, blobs }: SoftwareParts, domain: Domain, key: string) {
-  const row = await findLock(database.state, readable(domain), key)
-  if (row === undefined || (await blobs.size(row.lock)) === undefined) return undefined
-  const software = await readJson<Software>(blobs, row.lock)
-  const isThere = software.layer === undefined || (await blobs.size(software.layer.digest)) !== undefined
+async function findSoftware(parts: SoftwareParts, domain: Domain, key: string): Promise<Software | undefined> {
+  const software = await findKept<Software>(parts, domain, key)
+  const layer = software?.layer
+  const isThere = layer === undefined || (await parts.blobs.size(layer.digest)) !== undefined
   return isThere ? software : undefined
 }
 

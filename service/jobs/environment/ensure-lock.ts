@@ -1,17 +1,15 @@
-import { readJson } from '../../blobs/read-json.ts'
 import type { Builder } from '../../builder/builder.ts'
-import { findLock, saveLock } from '../../database/known.ts'
 import type { Fetcher } from '../../fetch/fetcher.ts'
 import { condaProbe, pythonOf } from '../../interpreter/conda.ts'
 import { isOnImage } from '../../interpreter/formats/container.ts'
 import type { Artifact, Lock } from '../../interpreter/lock.ts'
 import { lockKey } from '../../interpreter/lock-key.ts'
-import { readable } from '../../policy/domain.ts'
 import type { GitDependencies } from '../../source/git-dependencies.ts'
 import type { Journal } from '../events/journal.ts'
 import { type CondaGround, withPip } from './conda-pip.ts'
 import { type BaseParts, type PreparedBase, prepareBase } from './ensure-base.ts'
 import type { ImageOrder } from './image-order.ts'
+import { findKept, keep } from './kept.ts'
 import { withHashes } from './lock-hashes.ts'
 import { pinSources } from './pin-sources.ts'
 
@@ -60,11 +58,8 @@ export function lockWith(parts: LockParts): EnsureLock {
     const spec = isOnImage(asked) ? { ...asked, imageDigest: plain.digest } : asked
     const index = spec.format.startsWith('conda-') ? `${parts.index} ${parts.channels}` : parts.index
     const key = lockKey(spec, probe, base.platform, index)
-    const known = await findLock(parts.database.state, readable(domain), key)
-    if (known !== undefined && (await parts.blobs.size(known.lock)) !== undefined) {
-      const lock = await readJson<Lock>(parts.blobs, known.lock)
-      return lockedOn(prepared, await pinSources(lock, code))
-    }
+    const known = await findKept<Lock>(parts, domain, key)
+    if (known !== undefined) return lockedOn(prepared, await pinSources(known, code))
     const lock = await journal.stage(
       'resolve',
       async () => {
@@ -81,8 +76,7 @@ export function lockWith(parts: LockParts): EnsureLock {
       },
       ({ artifacts }) => ({ detail: `${artifacts.length} packages` }),
     )
-    const { digest } = await parts.blobs.put(Buffer.from(JSON.stringify(lock)))
-    await parts.database.write(({ db }) => saveLock(db, { domain, key, lock: digest, created: Date.now() }))
+    await keep(parts, domain, [key], lock)
     return lockedOn(prepared, await pinSources(lock, code))
   }
 }

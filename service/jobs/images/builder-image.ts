@@ -1,9 +1,7 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readJson } from '../../blobs/read-json.ts'
 import { type BootstrapWheel, bootstrapLock, type ToolList } from '../../builder/bootstrap.ts'
 import type { Report, StepOptions } from '../../builder/builder.ts'
-import { findLock, saveLock } from '../../database/known.ts'
 import type { BaseImage } from '../../image/base.ts'
 import { keyOf } from '../../image/keys.ts'
 import type { Lock } from '../../interpreter/lock.ts'
@@ -11,6 +9,7 @@ import { GLOBAL } from '../../policy/domain.ts'
 import { type BaseParts, baseAndProbe } from '../environment/ensure-base.ts'
 import type { Locked, Seed } from '../environment/ensure-lock.ts'
 import type { ImageOrder } from '../environment/image-order.ts'
+import { findKept, keep } from '../environment/kept.ts'
 import type { Journal } from '../events/journal.ts'
 import type { ImagePipeline } from './ensure-image.ts'
 
@@ -89,22 +88,18 @@ export class BuilderImage {
 
   /** The lock of its wheels, and the wheels in their folder. */
   async #fetched(told?: Report): Promise<Locked> {
-    const { database, blobs, journal, folder, tools } = this.#parts
+    const { journal, folder, tools } = this.#parts
     const { signal } = new AbortController()
     const { base, probe } = await baseAndProbe(this.#parts, this.#parts.base, { journal, signal })
     const of = { compileBase: base, probe, environment: 'venv' as const }
     const key = keyOf('builder', tools.requirements, base.digest)
-    const known = await findLock(database.state, [GLOBAL], key)
-    if (known !== undefined && (await blobs.size(known.lock)) !== undefined) {
-      const lock = await readJson<Lock>(blobs, known.lock)
-      if (await allThere(folder, lock)) return { lock, base, ...of }
-    }
+    const known = await findKept<Lock>(this.#parts, GLOBAL, key)
+    if (known !== undefined && (await allThere(folder, known))) return { lock: known, base, ...of }
     journal.note(`fetching the packages of the ${tools.name} image: this happens once`)
     told?.(`making the ${tools.name} image: this happens once`)
     const report = (line: string) => journal.note(line)
     const lock = bootstrapLock(await this.#parts.bootstrap(base, tools, folder, { signal, report }), tools)
-    const { digest } = await blobs.put(Buffer.from(JSON.stringify(lock)))
-    await database.write(({ db }) => saveLock(db, { domain: GLOBAL, key, lock: digest, created: Date.now() }))
+    await keep(this.#parts, GLOBAL, [key], lock)
     return { lock, base, ...of }
   }
 }

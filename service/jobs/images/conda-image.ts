@@ -1,5 +1,3 @@
-import { readJson } from '../../blobs/read-json.ts'
-import { findLock, saveLock } from '../../database/known.ts'
 import type { AssembledImage } from '../../image/assemble.ts'
 import type { BaseImage } from '../../image/base.ts'
 import type { PlannedArtifact } from '../../image/fragment.ts'
@@ -7,9 +5,9 @@ import { keyOf } from '../../image/keys.ts'
 import type { Layout } from '../../image/layout.ts'
 import { ENVIRONMENT } from '../../image/skeleton.ts'
 import { pythonOf } from '../../interpreter/conda.ts'
-import { readable } from '../../policy/domain.ts'
 import type { Locked } from '../environment/ensure-lock.ts'
 import type { ImageOrder } from '../environment/image-order.ts'
+import { findKept, keep } from '../environment/kept.ts'
 import type { Journal } from '../events/journal.ts'
 import type { Compiling } from '../fragments/make-order.ts'
 import type { ImageParts } from './ensure-image.ts'
@@ -98,17 +96,15 @@ export class CondaImage {
     if (active.length === 0) return variables
     const identity = active.map(({ name, files }) => [name, files.digest])
     const key = keyOf('activation', ACTIVATION_FORMAT, identity, variables, this.#locked.base.digest)
-    const { database, blobs, builder } = this.#parts
     const { domain } = this.#order
-    const known = await findLock(database.state, readable(domain), key)
-    if (known !== undefined && (await blobs.size(known.lock)) !== undefined) return await readJson(blobs, known.lock)
+    const known = await findKept<Record<string, string>>(this.#parts, domain, key)
+    if (known !== undefined) return known
     const { signal, journal } = this.#context
-    const env = await builder.activate(
+    const env = await this.#parts.builder.activate(
       { image: await this.#bring(await assemble()), python: probe.executable, variables },
       { signal, report: (line) => journal.note(line) },
     )
-    const { digest } = await blobs.put(Buffer.from(JSON.stringify(env)))
-    await database.write(({ db }) => saveLock(db, { domain, key, lock: digest, created: Date.now() }))
+    await keep(this.#parts, domain, [key], env)
     return env
   }
 }
