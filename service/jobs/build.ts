@@ -13,7 +13,7 @@ import { codeOf } from './code-of.ts'
 import type { ImageOrder } from './environment/image-order.ts'
 import { environmentReader } from './environment/read-environment.ts'
 import type { EventWriter } from './events/event-writer.ts'
-import { Journal } from './events/journal.ts'
+import { Journal, reporting } from './events/journal.ts'
 import type { EnsuredImage, ImagePipeline } from './images/ensure-image.ts'
 import { describeFailure, describeRetry } from './worker/failure.ts'
 import type { JobContext, JobHandler } from './worker/worker.ts'
@@ -58,9 +58,7 @@ async function make(parts: BuildParts, build: BuildRow, context: JobContext): Pr
   const journal = new Journal(parts.events, build.id)
   journal.tell({ kind: 'state', state: 'building' })
   const { signal } = context
-  const code = await journal.stage('source', () =>
-    codeOf(parts.source, order, { signal, report: (line) => journal.note(line) }),
-  )
+  const code = await journal.stage('source', () => codeOf(parts.source, order, reporting({ journal, signal })))
   const spec = await specOf(parts.blobs, code, order, journal)
   const { repository } = order
   const branch = await branchOf(parts.database.state, repository, codeId(order.code))

@@ -5,7 +5,7 @@ import type { BaseImage } from '../../image/base.ts'
 import { keyOf } from '../../image/keys.ts'
 import type { WrittenLayer } from '../../image/layers.ts'
 import { type Domain, GLOBAL } from '../../policy/domain.ts'
-import type { Journal } from '../events/journal.ts'
+import { reporting, type WorkContext } from '../events/journal.ts'
 import { findKept, keep } from './kept.ts'
 
 /** Grows when the same packages would make another layer. */
@@ -41,14 +41,15 @@ interface Software {
 export async function withSoftware(
   parts: SoftwareParts,
   { base, packages, domain }: { base: BaseImage; packages: string[]; domain: Domain },
-  { journal, signal }: { journal: Journal; signal: AbortSignal },
+  context: WorkContext,
 ): Promise<BaseImage> {
   const home = parts.isOperatorBase(base.name) ? GLOBAL : domain
   const asked = keyOf('software asked for', FORMAT, base.digest, packages)
   const known = await findSoftware(parts, domain, asked)
+  const { journal } = context
   const software = await journal.stage(
     'software',
-    async () => known ?? (await install(parts, { base, packages, domain, home, asked }, { journal, signal })),
+    async () => known ?? (await install(parts, { base, packages, domain, home, asked }, context)),
     ({ versions }) => ({ detail: known ? 'known' : `${versions.length} packages` }),
   )
   journal.note(describe(packages, software))
@@ -58,14 +59,13 @@ export async function withSoftware(
 async function install(
   parts: SoftwareParts,
   of: { base: BaseImage; packages: string[]; domain: Domain; home: Domain; asked: string },
-  { journal, signal }: { journal: Journal; signal: AbortSignal },
+  context: WorkContext,
 ): Promise<Software> {
   const { base, packages, domain, home, asked } = of
   const keyOfVersions = (versions: string[]) => keyOf('software', FORMAT, base.digest, versions)
   let known: Software | undefined
   const { versions, layer } = await parts.builder.installByApt(base, packages, {
-    signal,
-    report: (line) => journal.note(line),
+    ...reporting(context),
     isKnown: async (versions) => {
       known = await findSoftware(parts, domain, keyOfVersions(versions))
       return known !== undefined

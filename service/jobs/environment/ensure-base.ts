@@ -8,7 +8,7 @@ import { PROBE_FORMAT, type Probe } from '../../interpreter/probe.ts'
 import type { InterpreterSpec } from '../../interpreter/spec.ts'
 import { chooseBase } from '../../policy/bases.ts'
 import type { Domain } from '../../policy/domain.ts'
-import type { Journal } from '../events/journal.ts'
+import { reporting, type WorkContext } from '../events/journal.ts'
 import { type SoftwareParts, withSoftware } from './additional-software.ts'
 
 /** A base, ready to have an environment made on it. */
@@ -34,7 +34,7 @@ export interface BaseParts extends SoftwareParts {
 export async function prepareBase(
   parts: BaseParts,
   { domain, spec }: { domain: Domain; spec: InterpreterSpec },
-  context: { journal: Journal; signal: AbortSignal },
+  context: WorkContext,
 ): Promise<PreparedBase & { plain: BaseImage }> {
   const { journal, signal } = context
   const name = chooseBase(parts.bases, spec)
@@ -58,7 +58,7 @@ async function hasSamePython(
   parts: BaseParts,
   plain: BaseImage,
   { version, executable, cacheTag }: Probe,
-  context: { journal: Journal; signal: AbortSignal },
+  context: WorkContext,
 ): Promise<boolean> {
   try {
     const was = await probeOf(parts, plain, context)
@@ -74,7 +74,7 @@ async function hasSamePython(
 export async function baseAndProbe(
   parts: Pick<BaseParts, 'database' | 'builder' | 'resolveBase'>,
   name: string,
-  context: { journal: Journal; signal: AbortSignal },
+  context: WorkContext,
 ): Promise<{ base: BaseImage; probe: Probe }> {
   const base = await parts.resolveBase(name, context.signal, (text) => context.journal.note(text))
   return { base, probe: await probeOf(parts, base, context) }
@@ -83,12 +83,12 @@ export async function baseAndProbe(
 async function probeOf(
   { database, builder }: Pick<BaseParts, 'database' | 'builder'>,
   base: BaseImage,
-  { journal, signal }: { journal: Journal; signal: AbortSignal },
+  context: WorkContext,
 ): Promise<Probe> {
   const known = await findProbe(database.state, base.digest)
   const stored = known && (JSON.parse(known.probe) as { format?: number; probe: Probe })
   if (stored?.format === PROBE_FORMAT) return stored.probe
-  const probe = await builder.probe(base, { signal, report: (line) => journal.note(line) })
+  const probe = await builder.probe(base, reporting(context))
   const text = JSON.stringify({ format: PROBE_FORMAT, probe })
   await database.write(({ db }) => saveProbe(db, { base: base.digest, probe: text }))
   return probe

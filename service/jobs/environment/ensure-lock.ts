@@ -5,7 +5,7 @@ import { isOnImage } from '../../interpreter/formats/container.ts'
 import type { Artifact, Lock } from '../../interpreter/lock.ts'
 import { lockKey } from '../../interpreter/lock-key.ts'
 import type { GitDependencies } from '../../source/git-dependencies.ts'
-import type { Journal } from '../events/journal.ts'
+import { reporting, type WorkContext } from '../events/journal.ts'
 import { type CondaGround, withPip } from './conda-pip.ts'
 import { type BaseParts, type PreparedBase, prepareBase } from './ensure-base.ts'
 import type { ImageOrder } from './image-order.ts'
@@ -30,7 +30,7 @@ export interface Locked extends PreparedBase {
 }
 
 /** Gives the lock of a spec. */
-export type EnsureLock = (order: ImageOrder, context: { journal: Journal; signal: AbortSignal }) => Promise<Locked>
+export type EnsureLock = (order: ImageOrder, context: WorkContext) => Promise<Locked>
 
 /** What locking needs. */
 export interface LockParts extends BaseParts {
@@ -42,18 +42,15 @@ export interface LockParts extends BaseParts {
   /** Likewise for the conda channels. */
   channels: string
   /** Makes the packages of a conda environment, on top of which pip installs. */
-  ground: (
-    order: ImageOrder,
-    locked: Locked,
-    context: { journal: Journal; signal: AbortSignal },
-  ) => Promise<CondaGround>
+  ground: (order: ImageOrder, locked: Locked, context: WorkContext) => Promise<CondaGround>
 }
 
 /** Base, probe and lock of a spec; each is asked for once and then known. */
 export function lockWith(parts: LockParts): EnsureLock {
-  return async (order, { journal, signal }) => {
+  return async (order, context) => {
+    const { journal, signal } = context
     const { domain, spec: asked, code } = order
-    const { plain, ...prepared } = await prepareBase(parts, { domain, spec: asked }, { journal, signal })
+    const { plain, ...prepared } = await prepareBase(parts, { domain, spec: asked }, context)
     const { base, probe } = prepared
     const spec = isOnImage(asked) ? { ...asked, imageDigest: plain.digest } : asked
     const index = spec.format.startsWith('conda-') ? `${parts.index} ${parts.channels}` : parts.index
@@ -63,13 +60,12 @@ export function lockWith(parts: LockParts): EnsureLock {
     const lock = await journal.stage(
       'resolve',
       async () => {
-        const report = (line: string) => journal.note(line)
-        const options = { signal, report, domain, git: parts.gitDependencies, code: code?.tree }
+        const options = { ...reporting(context), domain, git: parts.gitDependencies, code: code?.tree }
         const resolved = await parts.builder.resolve(base, spec, probe, options)
         const hashed = await withHashes(parts.fetcher, resolved, signal)
         if (!hashed.conda?.pip.length) return hashed
         const locked = lockedOn(prepared, hashed)
-        const ground = await parts.ground(order, locked, { journal, signal })
+        const ground = await parts.ground(order, locked, context)
         const of = { lock: hashed, spec, probe: locked.probe }
         const whole = await withPip(parts.builder, of, ground, options)
         return await withHashes(parts.fetcher, whole, signal)

@@ -45,3 +45,14 @@ export class Journal {
     }
   }
 }
+
+/** What a piece of work for a build or run goes by: where it tells what happens, and what ends it. */
+export interface WorkContext {
+  journal: Journal
+  signal: AbortSignal
+}
+
+/** The same, for what tells its lines and knows nothing of journals. */
+export function reporting({ journal, signal }: WorkContext): { signal: AbortSignal; report: (line: string) => void } {
+  return { signal, report: (line) => journal.note(line) }
+}

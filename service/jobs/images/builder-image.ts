@@ -10,7 +10,7 @@ import { type BaseParts, baseAndProbe } from '../environment/ensure-base.ts'
 import type { Locked, Seed } from '../environment/ensure-lock.ts'
 import type { ImageOrder } from '../environment/image-order.ts'
 import { findKept, keep } from '../environment/kept.ts'
-import type { Journal } from '../events/journal.ts'
+import { type Journal, reporting } from '../events/journal.ts'
 import type { ImagePipeline } from './ensure-image.ts'
 
 /** What making an image of tools needs. */
@@ -97,8 +97,7 @@ export class BuilderImage {
     if (known !== undefined && (await allThere(folder, known))) return { lock: known, base, ...of }
     journal.note(`fetching the packages of the ${tools.name} image: this happens once`)
     told?.(`making the ${tools.name} image: this happens once`)
-    const report = (line: string) => journal.note(line)
-    const lock = bootstrapLock(await this.#parts.bootstrap(base, tools, folder, { signal, report }), tools)
+    const lock = bootstrapLock(await this.#parts.bootstrap(base, tools, folder, reporting({ journal, signal })), tools)
     await keep(this.#parts, GLOBAL, [key], lock)
     return { lock, base, ...of }
   }

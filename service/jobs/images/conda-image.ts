@@ -5,13 +5,16 @@ import { keyOf } from '../../image/keys.ts'
 import type { Layout } from '../../image/layout.ts'
 import { ENVIRONMENT } from '../../image/skeleton.ts'
 import { pythonOf } from '../../interpreter/conda.ts'
+import { type CondaGround, pythonPackages } from '../environment/conda-pip.ts'
 import type { Locked } from '../environment/ensure-lock.ts'
 import type { ImageOrder } from '../environment/image-order.ts'
 import { findKept, keep } from '../environment/kept.ts'
-import type { Journal } from '../events/journal.ts'
-import type { Compiling } from '../fragments/make-order.ts'
-import type { ImageParts } from './ensure-image.ts'
+import { reporting, type WorkContext } from '../events/journal.ts'
+import type { Compiling, Made, MakeOrder } from '../fragments/make-order.ts'
+import type { ImageParts } from './image-parts.ts'
 import type { StoredImage } from './image-store.ts'
+import { layOut, layOutFresh } from './lay-out.ts'
+import { makePackages } from './packages.ts'
 
 /** Grows whenever activating the same packages would give other variables. */
 const ACTIVATION_FORMAT = 1
@@ -19,39 +22,58 @@ const PREFIX = `/${ENVIRONMENT}`
 /** Below the environment: what packages set when it is activated. */
 const ACTIVATION = /^opt\/env\/etc\/conda\/(?:activate\.d\/[^/]+\.sh|env_vars\.d\/[^/]+\.json)$/
 
-interface Context {
-  journal: Journal
-  signal: AbortSignal
-}
-
-/** Lays artifacts out from nothing. */
-type AssembleFresh = (artifacts: PlannedArtifact[]) => Promise<AssembledImage>
-
 /**
- * What of a conda environment must run while its image is made: its own Python, to compile and build for it, and the
- * activation scripts of its packages. Both need an image before the image.
+ * A conda environment while its image is made. Two things of it must run then: its own Python, to compile and build for
+ * it, and the activation scripts of its packages. Both need an image before the image.
  */
 export class CondaImage {
   readonly #parts: ImageParts
   readonly #order: ImageOrder
   readonly #locked: Locked
-  readonly #assemble: AssembleFresh
-  readonly #context: Context
+  readonly #context: WorkContext
   /** Images that were brought on the way, to be removed once the whole one is there. */
   readonly references: string[] = []
   /** Of the image that the environment's Python first ran in: the whole one is laid on it, so nothing is pulled twice. */
   layout: Layout | undefined
 
-  constructor(parts: ImageParts, of: { order: ImageOrder; locked: Locked }, assemble: AssembleFresh, context: Context) {
+  constructor(parts: ImageParts, { order, locked }: { order: ImageOrder; locked: Locked }, context: WorkContext) {
     this.#parts = parts
-    this.#order = of.order
-    this.#locked = of.locked
-    this.#assemble = assemble
+    this.#order = order
+    this.#locked = locked
     this.#context = context
   }
 
+  /** All packages. Those of conda first: the Python among them compiles and builds what comes on top. */
+  async packages(parent: StoredImage | undefined): Promise<Made> {
+    const made = await this.#files()
+    const compiler = this.#compiler(made.artifacts, parent)
+    return await this.#make({ conda: this.#platform(), compiler }, made)
+  }
+
+  /** What pip finds when it installs on top of the packages of conda. */
+  async ground(parent: StoredImage | undefined): Promise<CondaGround> {
+    const { artifacts } = await this.#files()
+    return { provided: pythonPackages(artifacts), base: await this.#compiler(artifacts, parent).image() }
+  }
+
+  /** The files of the packages of conda. */
+  async #files(): Promise<Made> {
+    const artifacts = this.#locked.lock.artifacts.filter(({ kind }) => kind === 'conda')
+    return await this.#make({ artifacts, conda: this.#platform(), filesOnly: true })
+  }
+
+  async #make(special: Partial<MakeOrder>, before?: Made): Promise<Made> {
+    const of = { order: this.#order, locked: this.#locked }
+    return await makePackages(this.#parts, of, this.#context, special, before)
+  }
+
+  #platform(): NonNullable<MakeOrder['conda']> {
+    const { lock } = this.#locked
+    return { python: pythonOf(lock), subdir: lock.conda?.subdir ?? '' }
+  }
+
   /** The environment's Python: in the parent's image, if that has the same, else in one of the conda packages alone. */
-  compiler(packages: PlannedArtifact[], parent: StoredImage | undefined): Compiling {
+  #compiler(packages: PlannedArtifact[], parent: StoredImage | undefined): Compiling {
     const python = pythonOf(this.#locked.lock)
     let image: Promise<BaseImage> | undefined
     return {
@@ -69,7 +91,7 @@ export class CondaImage {
     if (parent && python(parent.layout.artifacts) === python(packages)) {
       return { ...this.#locked.base, reference: this.#parts.store.reference(parent.row) }
     }
-    const image = await this.#assemble(packages)
+    const image = await layOutFresh(this.#parts, this.#locked, packages, this.#context.signal)
     this.layout = image.layout
     return { ...this.#locked.base, reference: await this.#bring(image) }
   }
@@ -83,13 +105,10 @@ export class CondaImage {
   }
 
   /**
-   * What activating the environment sets. Scripts are run once for the packages that they are of.
-   * @param assemble makes the image that they run in
+   * What activating the environment sets. Scripts are run once for the packages that they are of, in an image of all.
+   * @param below what that image is laid on
    */
-  async activation(
-    artifacts: PlannedArtifact[],
-    assemble: () => Promise<AssembledImage>,
-  ): Promise<Record<string, string>> {
+  async activation(artifacts: PlannedArtifact[], below: Layout | undefined): Promise<Record<string, string>> {
     const { lock, probe } = this.#locked
     const variables = { CONDA_PREFIX: PREFIX, CONDA_DEFAULT_ENV: PREFIX, CONDA_SHLVL: '1', ...lock.conda?.variables }
     const active = artifacts.filter(({ files }) => files.entries.some(({ path }) => ACTIVATION.test(path)))
@@ -99,10 +118,10 @@ export class CondaImage {
     const { domain } = this.#order
     const known = await findKept<Record<string, string>>(this.#parts, domain, key)
     if (known !== undefined) return known
-    const { signal, journal } = this.#context
+    const { assembled } = await layOut(this.#parts, this.#locked, artifacts, below, this.#context.signal)
     const env = await this.#parts.builder.activate(
-      { image: await this.#bring(await assemble()), python: probe.executable, variables },
-      { signal, report: (line) => journal.note(line) },
+      { image: await this.#bring(assembled), python: probe.executable, variables },
+      reporting(this.#context),
     )
     await keep(this.#parts, domain, [key], env)
     return env
