@@ -1,20 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
-import type { Dispatcher } from 'undici'
+import { type Answer, BrokenOff } from './answer.ts'
 import { type Download, FetchFailed, FetchRefused } from './errors.ts'
-
-/** The answer to one request, redirects followed. */
-export interface Answer {
-  status: number
-  header(name: string): string | undefined
-  body: Dispatcher.ResponseData['body']
-  url: URL
-}
-
-/** An attempt that broke off; another may go on where it ended. */
-export class BrokenOff extends Error {
-  override name = 'BrokenOff'
-}
 
 /** A file that arrives in one piece or several, hashed on the way. */
 export class Transfer {
