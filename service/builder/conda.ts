@@ -37,14 +37,14 @@ export interface LinkedFile {
   link?: string
   /** Bytes. */
   size: number
-  /** To be read before the next file is asked for. */
+  /** To be read once, and in the order of the files. */
   content: () => AsyncIterable<Buffer>
 }
 
 /** A package as it is in an environment. */
 export interface LinkedPackage {
   /** In the order of their paths. */
-  files: AsyncIterable<LinkedFile>
+  files: LinkedFile[]
   /** It has a script that conda would run after linking; nobody does here. */
   script: boolean
 }
@@ -120,10 +120,10 @@ export class CondaTool {
   }
 }
 
-async function* filesOf(frames: Frames, rows: z.infer<typeof Row>[]): AsyncGenerator<LinkedFile> {
-  for (const [path, mode, mtime, link, size] of rows) {
-    yield { path, mode, mtime, size, content: () => frames.pieces(size), ...(link !== null && { link }) }
-  }
+function filesOf(frames: Frames, rows: z.infer<typeof Row>[]): LinkedFile[] {
+  return rows.map(([path, mode, mtime, link, size]) => {
+    return { path, mode, mtime, size, content: () => frames.pieces(size), ...(link !== null && { link }) }
+  })
 }
 
 async function open(

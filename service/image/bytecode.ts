@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { crc32, deflateRaw } from 'node:zlib'
 import type { Blobs } from '../blobs/blobs.ts'
 import type { Fragment } from './fragment.ts'
-import { type FragmentFile, FragmentWriter } from './fragment-writer.ts'
+import { type FragmentFile, type FragmentManifest, FragmentWriter } from './fragment-writer.ts'
 
 const compress = promisify(deflateRaw)
 
@@ -19,20 +19,29 @@ const AT_ONCE = 4
  * @param files paths below `/`, without a leading slash
  */
 export async function bytecodeFragment(files: { path: string; content: Buffer }[], blobs: Blobs): Promise<Fragment> {
-  const writer = new FragmentWriter()
-  const { digest, size } = await blobs.put(members(writer, files))
-  return { digest, size, ...writer.manifest }
+  const manifest = Promise.withResolvers<FragmentManifest>()
+  const { digest, size } = await blobs.put(members(files, manifest.resolve))
+  return { digest, size, ...(await manifest.promise) }
 }
 
-async function* members(writer: FragmentWriter, files: { path: string; content: Buffer }[]): AsyncGenerator<Buffer> {
+async function* members(
+  files: { path: string; content: Buffer }[],
+  onEnd: (manifest: FragmentManifest) => void,
+): AsyncGenerator<Buffer> {
+  const writer = new FragmentWriter()
   const sorted = files.toSorted((a, b) => (a.path < b.path ? -1 : 1))
   const compressed: AsyncIterable<FragmentFile> = Readable.from(sorted).map(toFragmentFile, { concurrency: AT_ONCE })
+  yield* writer.begin(sorted.map(({ path }) => path))
   for await (const file of compressed) yield* writer.file(file)
-  yield* writer.end()
+  onEnd(yield* writer.end())
 }
 
 async function toFragmentFile({ path, content }: { path: string; content: Buffer }): Promise<FragmentFile> {
-  const deflated = [await compress(content, { level: LEVEL })]
+  const bytes = await compress(content, { level: LEVEL })
+  const deflated = (onContent: (bytes: Buffer) => void) => {
+    onContent(content)
+    return [bytes]
+  }
   const sums = () => ({ crc: crc32(content), sha256: hash('sha256', content, 'hex') })
   return { path, mode: 0o644, size: content.length, deflated, sums }
 }

@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { crc32, createDeflateRaw, deflateRaw } from 'node:zlib'
 import type { Blobs } from '../blobs/blobs.ts'
 import type { Fragment } from './fragment.ts'
-import { FragmentWriter } from './fragment-writer.ts'
+import { type FragmentManifest, FragmentWriter } from './fragment-writer.ts'
 import { ENVIRONMENT } from './skeleton.ts'
 import { PlanRefused } from './tree.ts'
 
@@ -14,7 +14,7 @@ const LEVEL = 3
 /** Bytes of a file that is compressed in one piece. */
 const WHOLE = 4 * 2 ** 20
 
-/** One file or link of a linked package, its path inside the environment. */
+/** One file or link of a linked package, its path inside the environment. Contents are read once, in order. */
 export interface CondaFile {
   path: string
   mode: number
@@ -30,20 +30,22 @@ export interface CondaFile {
  * byte code that packages bring is checked against those.
  * @throws {PlanRefused} naming package and path
  */
-export async function condaFragment(name: string, files: AsyncIterable<CondaFile>, blobs: Blobs): Promise<Fragment> {
-  const writer = new FragmentWriter()
-  const { digest, size } = await blobs.put(members(name, writer, files))
-  return { digest, size, ...writer.manifest }
+export async function condaFragment(name: string, files: CondaFile[], blobs: Blobs): Promise<Fragment> {
+  const manifest = Promise.withResolvers<FragmentManifest>()
+  const { digest, size } = await blobs.put(members(name, files, manifest.resolve))
+  return { digest, size, ...(await manifest.promise) }
 }
 
 async function* members(
   name: string,
-  writer: FragmentWriter,
-  files: AsyncIterable<CondaFile>,
+  files: CondaFile[],
+  onEnd: (manifest: FragmentManifest) => void,
 ): AsyncGenerator<Buffer, void, undefined> {
+  const writer = new FragmentWriter()
   const seen = new Set<string>()
-  for await (const file of files) {
-    check(name, file, seen)
+  for (const file of files) check(name, file, seen)
+  yield* writer.begin(files.map(({ path }) => `${ENVIRONMENT}/${path}`))
+  for (const file of files) {
     const { mode, mtime, link, size } = file
     const path = `${ENVIRONMENT}/${file.path}`
     const time = mtime > 0 ? { mtime } : {}
@@ -52,14 +54,16 @@ async function* members(
       continue
     }
     const sums = { crc: 0, hash: createHash('sha256') }
-    const counted = counting(file.content(), sums)
-    const deflated = size <= WHOLE ? inOnePiece(counted) : compressed(counted)
+    const deflated = (onContent: (bytes: Buffer) => void) => {
+      const counted = counting(file.content(), sums, onContent)
+      return size <= WHOLE ? inOnePiece(counted) : compressed(counted)
+    }
     yield* writer.file({
       ...{ path, mode: mode & 0o111 ? 0o755 : 0o644, size, deflated, ...time },
       sums: () => ({ crc: sums.crc, sha256: sums.hash.digest('hex') }),
     })
   }
-  yield* writer.end()
+  onEnd(yield* writer.end())
 }
 
 interface Sums {
@@ -67,8 +71,13 @@ interface Sums {
   hash: ReturnType<typeof createHash>
 }
 
-async function* counting(content: AsyncIterable<Buffer>, sums: Sums): AsyncGenerator<Buffer> {
+async function* counting(
+  content: AsyncIterable<Buffer>,
+  sums: Sums,
+  onContent: (bytes: Buffer) => void,
+): AsyncGenerator<Buffer> {
   for await (const piece of content) {
+    onContent(piece)
     sums.crc = crc32(piece, sums.crc)
     sums.hash.update(piece)
     yield piece

@@ -2,7 +2,7 @@ import type { Digest } from '../blobs/blobs.ts'
 import { keyOf } from './keys.ts'
 
 /** Grows whenever the same wheel would make another fragment. Part of every key. */
-const FRAGMENT_FORMAT = 1
+const FRAGMENT_FORMAT = 2
 
 /**
  * What the files of a wheel are known by.

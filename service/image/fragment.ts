@@ -1,6 +1,6 @@
 import type { Digest } from '../blobs/blobs.ts'
 
-/** One file or link of a fragment. Folders are not listed: every layer writes the parents of what it holds. */
+/** One file or link of a fragment. Folders are not listed: a layer has the parents of what it holds. */
 export interface FragmentEntry {
   /** Below `/`, without a leading slash, `/` between parts: `opt/env/lib/python3.11/site-packages/six.py`. */
   path: string
@@ -17,8 +17,9 @@ export interface FragmentEntry {
 }
 
 /**
- * The gzip members of one artifact's files, or of its byte code, without a tar end. Kept once as a blob; this is
- * its manifest. Any run of whole entries, with the members of their parent folders and a tar end, is a layer.
+ * The gzip members of one artifact's files, or of its byte code: a layer as it is, with the folders first and a tar end.
+ * Kept once as a blob; this is its manifest. Any run of whole entries, with the members of their parent folders and a
+ * tar end, is a layer too.
  */
 export interface Fragment {
   digest: Digest
@@ -26,6 +27,8 @@ export interface Fragment {
   size: number
   /** Bytes of tar that it inflates to. */
   tarSize: number
+  /** Digest of that tar. */
+  diffId: Digest
   /** In the order of their bytes. */
   entries: FragmentEntry[]
 }

@@ -3,7 +3,7 @@ import type { Digest } from '../blobs/blobs.ts'
 import type { EnvironmentKind } from './skeleton.ts'
 
 /** Grows whenever the same fragments would make other layers. Part of every key and of every layout. */
-export const LAYER_FORMAT = 1
+export const LAYER_FORMAT = 2
 
 /** Hex sha256 over the parts as JSON. Parts must be plain JSON with their keys in a fixed order. */
 export function keyOf(...parts: unknown[]): string {

@@ -1,8 +1,8 @@
 import type { Fragment, FragmentEntry, PlannedArtifact } from './fragment.ts'
 import { keyOf, LAYER_FORMAT } from './keys.ts'
 import type { LayoutLayer } from './layout.ts'
-import { folderEntry, type OwnEntry } from './skeleton.ts'
-import { type Clash, type EnvironmentTree, parentOf, sameContent } from './tree.ts'
+import type { OwnEntry } from './skeleton.ts'
+import { type Clash, type EnvironmentTree, sameContent } from './tree.ts'
 
 /** What a layer is for. */
 export type LayerKind = 'skeleton' | 'artifacts' | 'whiteouts' | 'fix-ups'
@@ -31,6 +31,8 @@ export interface NewLayer {
   /** Entries that come first: folders before what is in them. */
   own: OwnEntry[]
   parts: Part[]
+  /** Where the layer is all of one fragment: that is a layer already, and nothing need be written. */
+  whole?: Fragment
 }
 
 /** What an image is made of. */
@@ -54,6 +56,13 @@ export function newLayer(kind: LayerKind, title: string, own: OwnEntry[], parts:
   const content = parts.map(({ fragment, runs }) => [fragment.digest, runs])
   const bytes = parts.flatMap(({ runs }) => runs).reduce((sum, { start, end }) => sum + end - start, 0)
   return { kind, key: keyOf('layer', LAYER_FORMAT, own, content), title, bytes, own, parts }
+}
+
+/** A layer that is all of one fragment. */
+export function wholeLayer(title: string, fragment: Fragment): NewLayer {
+  const bytes = fragment.entries.reduce((sum, { start, end }) => sum + end - start, 0)
+  const key = keyOf('layer', LAYER_FORMAT, fragment.digest)
+  return { kind: 'artifacts', key, title, bytes, own: [], parts: [], whole: fragment }
 }
 
 /**
@@ -100,15 +109,4 @@ export function addRun(part: Part, { start, end }: Run): void {
   const last = part.runs.at(-1)
   if (last?.end === start) last.end = end
   else part.runs.push({ start, end })
-}
-
-/** The parent folders of some paths, sorted: every layer lists them, or engines would make them up. */
-export function parentFolders(paths: Iterable<string>): OwnEntry[] {
-  const folders = new Set<string>()
-  for (const path of paths) {
-    for (let folder = parentOf(path); folder !== '' && !folders.has(folder); folder = parentOf(folder)) {
-      folders.add(folder)
-    }
-  }
-  return [...folders].sort().map((folder) => folderEntry(folder))
 }

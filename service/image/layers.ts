@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { TAR_BLOCK, tarHeader, tarPadding } from '../../common/tar.ts'
-import type { Blobs } from '../blobs/blobs.ts'
+import { BlobMissing, type Blobs } from '../blobs/blobs.ts'
 import type { LayerDescriptor } from './base.ts'
+import type { Fragment } from './fragment.ts'
 import { END_MEMBER, gzipMember } from './gzip.ts'
 import type { NewLayer } from './layer-plan.ts'
 
@@ -40,11 +41,18 @@ export async function ensureLayer(
   index: LayerIndex,
   signal?: AbortSignal,
 ): Promise<{ descriptor: WrittenLayer; written: boolean }> {
+  if (layer.whole) return { descriptor: await wholeFragment(layer.whole, blobs), written: false }
   const known = await index.find(layer.key)
   if (known && (await blobs.size(known.digest)) === known.size) return { descriptor: known, written: false }
   const descriptor = await writeLayer(layer, blobs, signal)
   await index.save(layer.key, descriptor)
   return { descriptor, written: true }
+}
+
+async function wholeFragment(fragment: Fragment, blobs: Blobs): Promise<WrittenLayer> {
+  const { digest, diffId, size, tarSize } = fragment
+  if ((await blobs.size(digest)) === undefined) throw new BlobMissing(digest)
+  return { digest, diffId, size, mediaType: LAYER_TYPE, tarSize }
 }
 
 async function writeLayer(layer: NewLayer, blobs: Blobs, signal?: AbortSignal): Promise<WrittenLayer> {

@@ -1,8 +1,9 @@
+import { parentFolders, parentOf } from './folders.ts'
 import type { Fragment, FragmentEntry, PlannedArtifact } from './fragment.ts'
-import { addRun, fragmentsOf, type NewLayer, newLayer, type Part, parentFolders, visibleParts } from './layer-plan.ts'
+import { addRun, fragmentsOf, type NewLayer, newLayer, type Part, visibleParts } from './layer-plan.ts'
 import { artifactLayer } from './plan-fresh.ts'
 import { FIXED_TIME, type OwnEntry } from './skeleton.ts'
-import { type EnvironmentTree, parentOf, sameContent } from './tree.ts'
+import { type EnvironmentTree, sameContent } from './tree.ts'
 
 /**
  * The layers that turn one tree into another: whiteouts of what is gone, new and changed artifacts as a fresh layout

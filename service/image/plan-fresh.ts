@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
+import { parentFolders } from './folders.ts'
 import type { Fragment, PlannedArtifact } from './fragment.ts'
-import { fragmentsOf, type NewLayer, newLayer, parentFolders, visibleBytes, visibleParts } from './layer-plan.ts'
+import { fragmentsOf, type NewLayer, newLayer, visibleBytes, visibleParts, wholeLayer } from './layer-plan.ts'
 import type { EnvironmentTree } from './tree.ts'
 
 /** Bytes to install from at which an artifact's files have a layer for themselves, before all byte code. */
@@ -58,6 +59,9 @@ export function artifactLayer(artifact: PlannedArtifact, tree: EnvironmentTree):
 
 function fragmentsLayer(title: string, fragments: Fragment[], tree: EnvironmentTree): NewLayer {
   const { paths, parts } = visibleParts(fragments, tree)
+  const [first] = parts
+  if (first && parts.length === 1 && paths.size === first.fragment.entries.length)
+    return wholeLayer(title, first.fragment)
   return newLayer('artifacts', title, parentFolders(paths), parts)
 }
 

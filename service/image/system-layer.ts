@@ -6,9 +6,9 @@ import { readTar } from '../../common/read-tar.ts'
 import { TAR_END, type TarEntry, tarPadding } from '../../common/tar.ts'
 import { TarRefused } from '../../common/tar-fields.ts'
 import type { Blobs } from '../blobs/blobs.ts'
+import { parentOf } from './folders.ts'
 import { LAYER_TYPE, type WrittenLayer } from './layers.ts'
 import { FIXED_TIME } from './skeleton.ts'
-import { parentOf } from './tree.ts'
 
 /** What is no part of a system: what packages leave behind when they are installed, and what engines put in. */
 const LEFT_OUT = [

@@ -53,8 +53,8 @@ class TranscodePool implements Transcoder {
     const job = new Job(thread, { file, filename, python }, signal)
     try {
       const { digest, size } = await blobs.put(job.pieces())
-      const { name, version, tarSize, entries } = job.wheel
-      return { name, version, fragment: { digest, size, tarSize, entries } }
+      const { name, version, ...manifest } = job.wheel
+      return { name, version, fragment: { digest, size, ...manifest } }
     } finally {
       if (job.isOver) this.#idle.push(thread)
       else await this.#end(thread)

@@ -1,4 +1,5 @@
 import type { TarEntry } from '../../common/tar.ts'
+import { parentOf } from './folders.ts'
 import type { Fragment, FragmentEntry, PlannedArtifact } from './fragment.ts'
 import { sourceOf } from './pycache.ts'
 import { ENVIRONMENT } from './skeleton.ts'
@@ -70,11 +71,6 @@ export function environmentTree(artifacts: PlannedArtifact[], skeleton: TarEntry
 /** Whether two entries leave the same thing on disk. */
 export function sameContent(a: FragmentEntry | undefined, b: FragmentEntry | undefined): boolean {
   return a === b || (a?.sha256 === b?.sha256 && a?.mode === b?.mode && a?.link === b?.link)
-}
-
-/** The folder of a path; empty for a path at the root. */
-export function parentOf(path: string): string {
-  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
 }
 
 const BELOW = `${ENVIRONMENT}/`

@@ -52,9 +52,10 @@ export async function* installWheel(source: WheelSource): AsyncGenerator<Buffer,
   try {
     const { name, version } = parseWheelName(source.filename)
     const writer = new FragmentWriter()
-    for (const item of await contentsOf(file, source)) yield* writer.file(item)
-    yield* writer.end()
-    return { name, version, ...writer.manifest }
+    const items = await contentsOf(file, source)
+    yield* writer.begin(items.map(({ path }) => path))
+    for (const item of items) yield* writer.file(item)
+    return { name, version, ...(yield* writer.end()) }
   } catch (error) {
     if (error instanceof ZipRefused) throw new WheelRefused(source.filename, error.entry, error.reason)
     throw error
@@ -150,14 +151,22 @@ function copiedFile(file: ZipFile, { entry, path, script }: PlacedFile, record: 
     path,
     mode: script || isExecutable(entry) ? 0o755 : 0o644,
     size: entry.size,
-    deflated: deflated(file, entry, add),
+    deflated: (onContent) =>
+      deflated(file, entry, (bytes) => {
+        add(bytes)
+        onContent(bytes)
+      }),
     sums: () => ({ crc: entry.crc, sha256: end() }),
   }
 }
 
 function generatedFile(path: string, content: Buffer, mode: number): FragmentFile {
   const sums = () => ({ crc: crc32(content), sha256: hash('sha256', content, 'hex') })
-  return { path, mode, size: content.length, deflated: [deflateRawSync(content)], sums }
+  const deflated = (onContent: (bytes: Buffer) => void) => {
+    onContent(content)
+    return [deflateRawSync(content)]
+  }
+  return { path, mode, size: content.length, deflated, sums }
 }
 
 /** No two files of the wheel at one path, and none where others need a folder. */

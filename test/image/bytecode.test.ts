@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { bytecodeFragment } from '../../service/image/bytecode.ts'
 import { MemoryBlobs } from '../support/memory-blobs.ts'
-import { contentsByPython, ended } from '../support/transcode.ts'
+import { contentsByPython } from '../support/transcode.ts'
 
 const file = fc.record({
   path: fc.stringMatching(/^opt\/env\/lib\/[a-z]{1,90}\/[a-z]{1,20}\.pyc$/),
@@ -22,7 +22,7 @@ test('byte code in any order is one fragment, and Python reads it', async () => 
       assert.deepEqual(await bytecodeFragment(shuffled, blobs), fragment)
       const members = blobs.stored.get(fragment.digest) ?? Buffer.alloc(0)
       assert.equal(fragment.size, members.length)
-      const contents = contentsByPython(ended(members))
+      const contents = contentsByPython(members)
       const sorted = files.toSorted((a, b) => (a.path < b.path ? -1 : 1))
       assert.deepEqual(
         [...contents],

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { BlobMissing, type Digest } from '../../service/blobs/blobs.ts'
 import { assembleImage } from '../../service/image/assemble.ts'
 import type { Fragment, PlannedArtifact } from '../../service/image/fragment.ts'
+import { LAYER_FORMAT } from '../../service/image/keys.ts'
 import type { NewLayer, Plan } from '../../service/image/layer-plan.ts'
 import { type Layout, layoutArtifact } from '../../service/image/layout.ts'
 import { planDelta, planFresh } from '../../service/image/plan.ts'
@@ -241,7 +242,7 @@ function sized(artifacts: PlannedArtifact[], bytes: number): PlannedArtifact[] {
 function layoutOf(plan: Plan): Layout {
   const layer = { digest: BASE.digest, diffId: BASE.digest, size: 1, mediaType: '' }
   return {
-    format: 1,
+    format: LAYER_FORMAT,
     base: BASE.digest,
     layers: plan.layers.map(({ kind, key, title, bytes }) => ({ kind, key, title, bytes, layer })),
     artifacts: plan.artifacts.map(layoutArtifact),

@@ -10,7 +10,7 @@ import { BUILDER_TOOLS } from '../../service/builder/bootstrap.ts'
 import { parseRecord } from '../../service/image/record.ts'
 import { INTERPRETER } from '../../service/image/scripts.ts'
 import { parseWheelName } from '../../service/image/wheel-name.ts'
-import { contentsByPython, ended, seenByPython, sha256, transcode } from '../support/transcode.ts'
+import { contentsByPython, seenByPython, sha256, transcode } from '../support/transcode.ts'
 
 /** Native code and entry points, much data, pure, data files, scripts, headers, namespace packages, odd names. */
 const PACKAGES = [
@@ -111,8 +111,8 @@ async function ourFiles(name: string) {
   const { members, entries } = await transcode(await readFile(join(wheels, filename)), filename, python)
   const metadata = entries.find(({ path }) => path.endsWith('.dist-info/METADATA'))?.path ?? ''
   return {
-    ours: contentsByPython(ended(members)),
-    modes: seenByPython(ended(members)),
+    ours: contentsByPython(members),
+    modes: seenByPython(members),
     distInfo: metadata.replace(/METADATA$/, ''),
   }
 }

@@ -46,8 +46,8 @@ test('many wheels in few threads give what one thread gives', async (t) => {
     specs.map(async (spec) => pool.transcode({ ...(await wheelFile(spec)), python: '3.11', blobs })),
   )
   for (const [index, spec] of specs.entries()) {
-    const { members, entries, tarSize, name } = await transcode(makeWheel(spec), wheelFilename(spec))
-    const fragment = { digest: `sha256:${sha256(members)}`, size: members.length, entries, tarSize }
+    const { members, entries, tarSize, diffId, name } = await transcode(makeWheel(spec), wheelFilename(spec))
+    const fragment = { digest: `sha256:${sha256(members)}`, size: members.length, entries, tarSize, diffId }
     assert.deepEqual(results[index], { name, version: '1.0', fragment })
     assert.ok(blobs.stored.get(`sha256:${sha256(members)}`)?.equals(members))
   }

@@ -4,7 +4,9 @@ import { posix } from 'node:path'
 import { test } from 'node:test'
 import { deflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
-import { contentsByPython, ended, seenByPython, sha256, transcode } from '../support/transcode.ts'
+import { parentFolders } from '../../service/image/folders.ts'
+import { END_MEMBER } from '../../service/image/gzip.ts'
+import { contentsByPython, seenByPython, sha256, transcode } from '../support/transcode.ts'
 import { makeWheel, type WheelSpec, wheelEntries, wheelFilename, withRecord } from '../support/wheels.ts'
 import { writeZip, type ZipSpec } from '../support/zip-writer.ts'
 
@@ -14,7 +16,7 @@ const info = `${site}/sample-1.0.dist-info`
 /** What is installed of a wheel, by path. */
 async function installed(spec: WheelSpec, wheel = makeWheel(spec)): Promise<Map<string, string>> {
   const { members } = await transcode(wheel, wheelFilename(spec))
-  return new Map([...contentsByPython(ended(members))].map(([path, content]) => [path, content.toString('latin1')]))
+  return new Map([...contentsByPython(members)].map(([path, content]) => [path, content.toString('latin1')]))
 }
 
 test('every part of a wheel goes to its place', async () => {
@@ -39,7 +41,7 @@ test('every part of a wheel goes to its place', async () => {
     consoleScripts: ['go = sample.cli:main', 'deep=sample:Class.method [extra1, extra2]'],
     guiScripts: ['gui = sample:gui'],
   }
-  const { name, version, entries, members, tarSize } = await transcode(makeWheel(spec), wheelFilename(spec))
+  const { name, version, entries, members, tarSize, diffId } = await transcode(makeWheel(spec), wheelFilename(spec))
   assert.deepEqual([name, version], ['sample', '1.0'])
   const info = `${site}/Sample-1.0.dist-info`
   assert.deepEqual(
@@ -67,7 +69,7 @@ test('every part of a wheel goes to its place', async () => {
       ['opt/env/share/x/y', '644'],
     ],
   )
-  const contents = contentsByPython(ended(members))
+  const contents = contentsByPython(members)
   const text = (path: string) => contents.get(path)?.toString()
   assert.equal(text('opt/env/bin/tool'), '#!/opt/env/bin/python\nprint(1)\n')
   assert.equal(text('opt/env/bin/tool-w'), '#!/opt/env/bin/python\nx')
@@ -93,7 +95,8 @@ if __name__ == "__main__":
     return `${relative},sha256=${Buffer.from(sha256, 'hex').toString('base64url')},${size}`
   })
   assert.deepEqual(rows, expected.sort())
-  assert.equal(tarSize, execFileSync('gzip', ['-dc'], { input: members }).length)
+  const tar = execFileSync('gzip', ['-dc'], { input: members })
+  assert.deepEqual([tarSize, diffId], [tar.length, `sha256:${sha256(tar)}`])
 })
 
 test('a launcher takes the place of a script of its name', async () => {
@@ -206,9 +209,9 @@ test('any wheel: Python reads what was put in, and the same wheel gives the same
       const paths = [...Object.keys(parts.files), ...Object.keys(parts.scripts).map((name) => `bin:${name}`)]
       fc.pre(!paths.some((one) => paths.some((other) => other.startsWith(`${one}/`))))
 
-      const { members, entries, tarSize } = await transcode(wheel, wheelFilename(spec), python)
+      const { members, entries, tarSize, diffId } = await transcode(wheel, wheelFilename(spec), python)
       assert.ok(members.equals((await transcode(wheel, wheelFilename(spec), python)).members))
-      const seen = seenByPython(ended(members))
+      const seen = seenByPython(members)
       const expected = new Map<string, [number, string]>()
       for (const [path, { content, mode }] of Object.entries(parts.files)) {
         const installedMode = mode & 0o111 ? 0o755 : 0o644
@@ -222,15 +225,23 @@ test('any wheel: Python reads what was put in, and the same wheel gives the same
       for (const [path, [mode, digest]] of expected) {
         assert.deepEqual([seen.get(path)?.mode, seen.get(path)?.sha256], [mode, digest], path)
       }
-      // METADATA, WHEEL, RECORD, INSTALLER, and nothing else.
-      assert.equal(seen.size, expected.size + 4)
-      for (const one of seen.values()) {
-        assert.deepEqual([one.type, one.owner, one.mtime], ['file', '0:0::', 946684800])
+      // METADATA, WHEEL, RECORD, INSTALLER, and nothing else; all folders, before what is in them.
+      const files = [...seen].filter(([, { type }]) => type === 'file')
+      assert.equal(files.length, expected.size + 4)
+      const folders = [...seen].filter(([, { type }]) => type === 'folder').map(([path]) => path)
+      assert.deepEqual([...seen.keys()], [...folders, ...files.map(([path]) => path)])
+      assert.deepEqual(
+        folders,
+        parentFolders(files.map(([path]) => path)).map(({ path }) => path),
+      )
+      for (const { type, owner, mtime, mode } of seen.values()) {
+        assert.deepEqual([owner, mtime], ['0:0::', 946684800])
+        if (type === 'folder') assert.equal(mode, 0o755)
       }
       // The manifest is true: each entry is a whole archive by itself, and they are sorted and without gaps.
       assert.deepEqual(
         entries.map(({ path, mode, size, sha256 }) => ({ path, mode, size, sha256 })),
-        [...seen].map(([path, { mode, size, sha256 }]) => ({ path, mode, size, sha256 })),
+        files.map(([path, { mode, size, sha256 }]) => ({ path, mode, size, sha256 })),
       )
       assert.deepEqual(
         entries.map((one) => one.path),
@@ -238,10 +249,11 @@ test('any wheel: Python reads what was put in, and the same wheel gives the same
       )
       assert.deepEqual(
         entries.map((one) => one.start),
-        [0, ...entries.slice(0, -1).map((one) => one.end)],
+        [entries[0]?.start, ...entries.slice(0, -1).map((one) => one.end)],
       )
-      assert.equal(entries.at(-1)?.end, members.length)
-      assert.equal(execFileSync('gzip', ['-dc'], { input: members, maxBuffer: 2 ** 28 }).length, tarSize)
+      assert.ok(members.subarray(entries.at(-1)?.end).equals(END_MEMBER))
+      const tar = execFileSync('gzip', ['-dc'], { input: members, maxBuffer: 2 ** 28 })
+      assert.deepEqual([tarSize, diffId], [tar.length, `sha256:${sha256(tar)}`])
     }),
     { numRuns: 25 },
   )

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
-import { tarHeader, tarPadding } from '../../common/tar.ts'
+import { TAR_END, tarHeader, tarPadding } from '../../common/tar.ts'
 import type { Blobs } from '../../service/blobs/blobs.ts'
 import type { BaseImage } from '../../service/image/base.ts'
+import { parentFolders } from '../../service/image/folders.ts'
 import type { Fragment, FragmentEntry, PlannedArtifact, StoredFragment } from '../../service/image/fragment.ts'
 import type { LayerIndex, WrittenLayer } from '../../service/image/layers.ts'
 import { FIXED_TIME, skeletonEntries } from '../../service/image/skeleton.ts'
@@ -87,11 +88,12 @@ async function storeFragment(files: MadeFile[], blobs: Blobs): Promise<StoredFra
   return { ...fragment, manifest }
 }
 
-/** The gzip members of some files: header, payload, padding. */
+/** The gzip members of some files: their folders, then header, payload, padding of each, and the tar end. */
 export function makeFragment(files: MadeFile[]): { bytes: Buffer; fragment: Fragment } {
-  const members: Buffer[] = []
-  let start = 0
-  let tarSize = 0
+  const head = Buffer.concat(parentFolders(files.map(({ path }) => path)).map(tarHeader))
+  const tar: Buffer[] = [head]
+  const members: Buffer[] = [gzipSync(head)]
+  let start = members[0]?.length ?? 0
   const entries = files.map(({ path, content, mode = 0o644, link }): FragmentEntry => {
     const payload = Buffer.from(link === undefined ? content : '')
     const type = link === undefined ? 'file' : 'symlink'
@@ -109,12 +111,15 @@ export function makeFragment(files: MadeFile[]): { bytes: Buffer; fragment: Frag
       end,
     }
     members.push(...entryMembers)
-    tarSize += pieces.reduce((sum, piece) => sum + piece.length, 0)
+    tar.push(...pieces)
     start = end
     return entry
   })
-  const bytes = Buffer.concat(members)
-  return { bytes, fragment: { digest: `sha256:${sha256(bytes)}`, size: bytes.length, tarSize, entries } }
+  tar.push(TAR_END)
+  const bytes = Buffer.concat([...members, gzipSync(TAR_END)])
+  const whole = Buffer.concat(tar)
+  const ids = { digest: `sha256:${sha256(bytes)}`, diffId: `sha256:${sha256(whole)}` } as const
+  return { bytes, fragment: { ...ids, size: bytes.length, tarSize: whole.length, entries } }
 }
 
 /** Remembers layers for one test. */

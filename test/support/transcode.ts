@@ -3,7 +3,6 @@ import { hash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { END_MEMBER } from '../../service/image/gzip.ts'
 import { type InstalledWheel, installWheel } from '../../service/image/wheel.ts'
 
 /** Transcodes a wheel in this thread. `members` are the fragment's bytes. */
@@ -70,11 +69,6 @@ print(json.dumps([[m.name, base64.b64encode(tar.extractfile(m).read()).decode()]
   const output = execFileSync('python3', ['-c', script], { input: archive, maxBuffer: 2 ** 28, encoding: 'utf8' })
   const rows: [string, string][] = JSON.parse(output)
   return new Map(rows.map(([path, content]) => [path, Buffer.from(content, 'base64')]))
-}
-
-/** A fragment's members with a tar end: what other readers take for a whole archive. */
-export function ended(members: Buffer): Buffer {
-  return Buffer.concat([members, END_MEMBER])
 }
 
 export function sha256(content: string | Buffer): string {

@@ -5,7 +5,12 @@ import { EarlyPull } from '../../../service/jobs/images/early-pull.ts'
 
 function artifact(name: string, size: number): PlannedArtifact {
   const digest = `sha256:${'0'.repeat(64)}` as const
-  return { name, version: '1', weight: size, files: { digest, size, tarSize: size, entries: [], manifest: digest } }
+  return {
+    name,
+    version: '1',
+    weight: size,
+    files: { digest, size, tarSize: size, diffId: digest, entries: [], manifest: digest },
+  }
 }
 
 const heavy = (name: string, weight: number) => ({ name, weight })
