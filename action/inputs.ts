@@ -22,6 +22,7 @@ export const INPUTS = {
   'base-image': text,
   'additional-software': nameList,
   groups: nameList,
+  'without-groups': nameList,
   extras: nameList,
   deployment: text,
   repository: text,

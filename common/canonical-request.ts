@@ -51,6 +51,7 @@ export function canonicalRequest(
     lfs: code.lfs || undefined,
     'python-version': interpreter['python-version'],
     submodules: code.submodules || undefined,
+    'without-groups': sortedNames(interpreter['without-groups']),
   })
 }
 

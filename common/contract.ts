@@ -52,6 +52,8 @@ export const InterpreterRequest = z.object({
   ),
   /** Dependency groups of a project or lock file. */
   groups: z.optional(NameList),
+  /** Groups that are left out, though they are installed by default. */
+  'without-groups': z.optional(NameList),
   /** Extras of a project or lock file. */
   extras: z.optional(NameList),
 })

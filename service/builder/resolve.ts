@@ -63,8 +63,8 @@ export function resolverFor(parts: ResolverParts, target: Target, options: Resol
       ...(installed.length > 0 && { installed }),
     }
     if ('lock' in request) {
-      const { lock, folder, extras, groups } = request
-      return await pool.ask({ ...about, lock, folder, extras, groups }, options)
+      const { lock, folder, extras, groups, withoutGroups } = request
+      return await pool.ask({ ...about, lock, folder, extras, groups, withoutGroups }, options)
     }
     if ('uvLock' in request) {
       const { files, uvLock } = request

@@ -38,6 +38,7 @@ export type PoolRequest = {
   /** The extras and groups to choose from a lock that has them. */
   extras?: string[]
   groups?: string[]
+  withoutGroups?: string[]
   /** A uv.lock among the files, to be compared with the pyproject.toml files that it was made from. */
   uvLock?: string
   /** What the image has already. */

@@ -1,6 +1,7 @@
 import { posix } from 'node:path'
 import type { Probe } from '../interpreter/probe.ts'
 import type { IndexWish, LocalSources, ProjectWish } from '../interpreter/resolution.ts'
+import type { Choice } from '../interpreter/spec.ts'
 import { STEP_FOLDER } from './step-spec.ts'
 
 /** Versions of glibc that uv knows as platforms (`uv pip compile --help`). */
@@ -84,12 +85,13 @@ export function uvUniversalArguments(probe: Probe): string[] {
   return ['pip', 'compile', 'one.txt', ...COMMON, '--python-version', probe.version, ...one]
 }
 
-/** uv's arguments to make a pylock.toml of a uv.lock, with the groups that its project has by default. */
-export function uvExportArguments(lock: string, { extras, groups }: { extras: string[]; groups: string[] }): string[] {
+/** uv's arguments to make a pylock.toml of a uv.lock, with the groups that its project has by default, but for some. */
+export function uvExportArguments(lock: string, { extras, groups, withoutGroups }: Choice): string[] {
   return [
     ...['export', '--frozen', '--project', posix.dirname(lock), ...COMMON],
     ...extras.flatMap((extra) => ['--extra', extra]),
     ...groups.flatMap((group) => ['--group', group]),
+    ...withoutGroups.flatMap((group) => ['--no-group', group]),
   ]
 }
 

@@ -74,7 +74,7 @@ async function formatByContent(code: CodeFiles, { path, format }: EnvironmentFil
   return bytes && /^@EXPLICIT\s*$/m.test(environmentText(path, bytes)) ? 'conda-explicit' : format
 }
 
-const OPTIONS: readonly FormatOption[] = ['groups', 'extras']
+const OPTIONS: readonly FormatOption[] = ['groups', 'without-groups', 'extras']
 
 function checkOptions(request: InterpreterRequest, { path, format }: EnvironmentFile): void {
   const stray = OPTIONS.find((option) => request[option]?.length && !FORMATS[format].options.includes(option))
@@ -82,7 +82,7 @@ function checkOptions(request: InterpreterRequest, { path, format }: Environment
   throw new EnvironmentFileError(
     path,
     undefined,
-    `${stray}: a ${format} file has none`,
+    `${stray}: has no meaning for a ${format} file`,
     `Take the input "${stray}" out.`,
   )
 }

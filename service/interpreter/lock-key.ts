@@ -21,6 +21,7 @@ export function lockKey(spec: InterpreterSpec, probe: Probe, platform: string, i
     files,
     Object.entries(spec.local ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
     spec.groups ?? [],
+    ...(spec['without-groups'] ? [{ without: spec['without-groups'] }] : []),
     spec.extras ?? [],
     version,
     machine,

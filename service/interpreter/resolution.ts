@@ -1,18 +1,16 @@
 import type { CondaTarget } from './conda-target.ts'
 import type { Artifact } from './lock.ts'
-import type { EnvironmentFiles } from './spec.ts'
+import type { Choice, EnvironmentFiles } from './spec.ts'
 
 /** sha256 hashes, in hex, that a user allows for each package by normalised name. */
 export type AllowedHashes = Record<string, string[]>
 
 /** A project of poetry, and what of it is asked for. */
-export interface PoetryProject {
+export interface PoetryProject extends Choice {
   /** The texts of pyproject.toml and poetry.lock, by their paths. */
   files: EnvironmentFiles
   /** Where they lie: a folder of the code tree, empty for its root. */
   folder: string
-  groups: string[]
-  extras: string[]
 }
 
 /** An environment that conda solves. */
@@ -96,24 +94,20 @@ export type ResolveRequest = {
       sources?: LocalSources
       indexes?: IndexWish
     }
-  | {
+  | ({
       /** The lock and the pyproject.toml files that it was made from. */
       files: EnvironmentFiles
       /** The path of the uv.lock among them. */
       uvLock: string
-      extras: string[]
-      groups: string[]
-    }
+    } & Choice)
   | { poetry: PoetryProject }
   | { conda: CondaRequest }
-  | {
+  | ({
       /** pylock.toml */
       lock: string
       /** The folder of the code tree that it lies in, where its relative paths begin; empty for the root. */
       folder: string
-      extras: string[]
-      groups: string[]
-    }
+    } & Choice)
 )
 
 /** A pylock.toml, and what of it the asked-for probe installs. */

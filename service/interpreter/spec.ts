@@ -23,9 +23,10 @@ export interface InterpreterSpec {
   files: EnvironmentFiles
   /** Other files of the code that resolving reads, wheels for one, by path: their sha256 in hex. */
   local?: Record<string, string>
-  /** Dependency groups and extras that the user asked for; absent where they asked for none. */
+  /** Dependency groups and extras that the user asked for, and groups to leave out; absent where they named none. */
   groups?: string[]
   extras?: string[]
+  'without-groups'?: string[]
   /** `3.11`, where the user said it. */
   pythonVersion?: string
   /** Which Pythons the files allow, where they say it: `>=3.10,<4`. */
@@ -38,7 +39,15 @@ export interface InterpreterSpec {
   software?: string[]
 }
 
-/** The groups and extras that a user asked for, as lists. */
-export function chosen({ groups = [], extras = [] }: InterpreterSpec): { groups: string[]; extras: string[] } {
-  return { groups, extras }
+/** What of a project or lock a user asked for. */
+export interface Choice {
+  groups: string[]
+  /** Groups that are left out, though they would be taken by default. */
+  withoutGroups: string[]
+  extras: string[]
+}
+
+/** What a user asked for, as lists. */
+export function chosen({ groups = [], extras = [], 'without-groups': withoutGroups = [] }: InterpreterSpec): Choice {
+  return { groups, withoutGroups, extras }
 }

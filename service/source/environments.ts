@@ -87,6 +87,7 @@ const READ: Record<string, (text: string) => unknown> = {
   interpreter: treePath,
   'additional-software': nameList,
   groups: nameList,
+  'without-groups': nameList,
   extras: nameList,
   submodules: boolean,
   lfs: boolean,

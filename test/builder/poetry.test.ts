@@ -49,6 +49,7 @@ six = "1.16.0"
 
 interface Wish {
   groups?: string[]
+  'without-groups'?: string[]
   extras?: string[]
 }
 
@@ -87,6 +88,12 @@ describe('poetry.lock', () => {
 
       test('nothing but the groups that are asked for, where main is among them', async () => {
         assert.deepEqual(names(await resolve(files, { groups: ['main'] })), ['idna==3.6'])
+      })
+
+      test('a group that is left out, and the main one too', async () => {
+        assert.deepEqual(names(await resolve(files, { 'without-groups': ['dev'] })), ['idna==3.6'])
+        const docs = { groups: ['docs'], 'without-groups': ['main', 'dev'] }
+        assert.deepEqual(names(await resolve(files, docs)), ['six==1.16.0'])
       })
     })
   }
@@ -137,6 +144,11 @@ describe('poetry.lock', () => {
     test('a group or an extra that the project does not have', async () => {
       const group = await refusal({}, { groups: ['tests'] })
       assert.match(group.message, /^pyproject\.toml: groups: tests not found; the project has dev, docs, main$/)
+      const without = await refusal({}, { 'without-groups': ['tests'] })
+      assert.match(
+        without.message,
+        /^pyproject\.toml: without-groups: tests not found; the project has dev, docs, main$/,
+      )
       const extra = await refusal({}, { extras: ['plots'] })
       assert.match(extra.message, /^pyproject\.toml: extras: plots not found; the project has versions$/)
     })

@@ -287,6 +287,7 @@ directory = { path = "../libs/sub" }
       parts.builder.resolve(base, { ...specOf(text, {}, 'pylock.toml'), ...more }, probe, STEP)
     assert.deepEqual(names(await ask({})), ['elm==1'])
     assert.deepEqual(names(await ask({ extras: ['Fast'], groups: ['lint'] })), ['ash==1', 'elm==1', 'oak==1'])
+    assert.deepEqual(names(await ask({ 'without-groups': ['Dev'] })), [])
     const error = await refusal(ask({ groups: ['docs'] }))
     assert.match(error.message, /^pylock\.toml: it has no group 'docs'; it has dev, lint$/)
     assert.match((await refusal(ask({ extras: ['slow'] }))).message, /no extra 'slow'; it has fast/)

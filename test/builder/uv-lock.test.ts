@@ -76,6 +76,23 @@ describe('groups and extras', () => {
     assert.ok(more.requirements.some(({ file, line, name }) => `${file}:${line} ${name}` === 'pyproject.toml:6 idna'))
   })
 
+  test('the default group left out, and one that is asked for with a group that is left out', async () => {
+    const files = { ...project, 'uv.lock': lock }
+    assert.deepEqual(names(await resolve(files, { 'without-groups': ['dev'] })), ['idna==3.7'])
+    const lint = { groups: ['lint'], 'without-groups': ['dev'] }
+    // The group that includes it has its packages all the same, as "uv sync" has them.
+    assert.deepEqual(names(await resolve(files, lint)), ['idna==3.7', 'iniconfig==2.0.0', 'toolz==1.0.0'])
+    const error = await refusal(resolve(files, { 'without-groups': ['docs'] }))
+    assert.match(error.message, /^uv\.lock: Group `docs` is not defined/)
+  })
+
+  test('the default groups that the project names itself', async () => {
+    const own = { 'pyproject.toml': `${PYPROJECT}\n[tool.uv]\ndefault-groups = ["lint"]\n` }
+    const files = { ...own, 'uv.lock': await uvLock(parts, own) }
+    assert.deepEqual(names(await resolve(files)), ['idna==3.7', 'iniconfig==2.0.0', 'toolz==1.0.0'])
+    assert.deepEqual(names(await resolve(files, { 'without-groups': ['lint'] })), ['idna==3.7'])
+  })
+
   test('one that is not there is named', async () => {
     const error = await refusal(resolve({ ...project, 'uv.lock': lock }, { groups: ['docs'] }))
     assert.match(error.message, /^uv\.lock: Group `docs` is not defined/)

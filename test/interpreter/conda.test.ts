@@ -194,13 +194,15 @@ package:
 `
 
 test('conda-lock.yml: the packages of the platform, in the categories that are asked for', async () => {
-  const names = async (groups?: string[]) => {
-    const request = InterpreterRequest.parse({ interpreter: 'conda-lock.yml', groups })
+  const names = async (groups?: string[], without?: string[]) => {
+    const request = InterpreterRequest.parse({ interpreter: 'conda-lock.yml', groups, 'without-groups': without })
     const spec = await loadSpec(codeFiles({ 'conda-lock.yml': LOCKED }), request)
     return (await lockSpec(spec, exampleProbe, unasked)).artifacts.map(({ name, kind }) => `${name} ${kind}`)
   }
   assert.deepEqual(await names(), ['python conda'])
   assert.deepEqual(await names(['docs']), ['python conda', 'six wheel'])
+  assert.deepEqual(await names(['docs'], ['docs']), ['python conda'])
+  await assert.rejects(names(undefined, ['nope']), { message: /groups: there is no nope/ })
   await assert.rejects(names(['nope']), { message: /groups: there is no nope/ })
 })
 

@@ -168,7 +168,7 @@ describe('pylock.toml', () => {
 
   test('is itself the lock', async () => {
     const made = await lockSpec(await load(), exampleProbe, async (request) => {
-      assert.deepEqual(request, { lock: text, folder: '', groups: [], extras: [] })
+      assert.deepEqual(request, { lock: text, folder: '', groups: [], withoutGroups: [], extras: [] })
       return { text, artifacts: [] }
     })
     assert.deepEqual([made.text, made.unpinned, made.requirements], [text, [], []])

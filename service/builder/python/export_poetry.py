@@ -4,7 +4,7 @@ poetry says which packages belong to the groups and extras, and under which mark
 the index at once for all, as poetry.lock does not say it. Nothing of the project is run.
 
 Each line on stdin is a request and gets one line on stdout, until stdin ends:
-  {"files": {path: text}, "folder": where pyproject.toml and poetry.lock lie, "groups": [...], "extras": [...],
+  {"files": {path: text}, "folder": where pyproject.toml and poetry.lock lie, "groups": [...], "withoutGroups": [...], "extras": [...],
    "python": "3.11.2", "index": url or absent}
 -> {"text": pylock.toml, "notes": [...]}
 -> {"failed": "poetry" | "stale" | "python" | "option" | "path" | "hash" | "select" | "index", "message": ..., "package": name or null}
@@ -105,13 +105,14 @@ def read_project(folder, request):
     return poetry
 
 
-def chosen_groups(package, asked):
+def chosen_groups(package, asked, without):
     """As `poetry install` does: all that are not optional, and those asked for; with "main" among them, only those."""
-    asked = {canonicalize_name(group) for group in asked}
+    asked, without = ({canonicalize_name(group) for group in groups} for groups in (asked, without))
     known = package.dependency_group_names(include_optional=True) | {MAIN_GROUP}
-    if unknown := sorted(asked - known):
-        raise Failed("option", f"groups: {', '.join(unknown)} not found; the project has {', '.join(sorted(known))}")
-    return asked if MAIN_GROUP in asked else asked | package.dependency_group_names() | {MAIN_GROUP}
+    for option, groups in (("groups", asked), ("without-groups", without)):
+        if unknown := sorted(groups - known):
+            raise Failed("option", f"{option}: {', '.join(unknown)} not found; the project has {', '.join(sorted(known))}")
+    return (asked if MAIN_GROUP in asked else asked | package.dependency_group_names() | {MAIN_GROUP}) - without
 
 
 def chosen_extras(package, asked):
@@ -262,7 +263,7 @@ def write_project(request, tree):
 def export(request, tree):
     folder = write_project(request, tree)
     poetry = read_project(folder, request)
-    groups = chosen_groups(poetry.package, request["groups"])
+    groups = chosen_groups(poetry.package, request["groups"], request["withoutGroups"])
     chosen = list(chosen_packages(poetry, groups, chosen_extras(poetry.package, request["extras"])))
     default = request.get("index") or PyPiRepository().url
     notes, repositories = [], git_urls(poetry.locker)

@@ -6,7 +6,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends:
   "hashes": {name: [sha256, ...]} or null                       what the user's own hashes allow
   "index": url                                                  where files came from whose origin the lock leaves out
   "folder": path                                                where the lock lies in the code tree; its paths begin there
-  "extras": [...], "groups": [...]                              to be chosen from a lock that has them
+  "extras": [...], "groups": [...], "withoutGroups": [...]      to be chosen from a lock that has them
   "uvLock": path                                                of a uv.lock among the files that must not be stale
   "installed": [{"name", "version", "requires"}]                what the image has already, which no lock needs to hold
   "universal": [of uv]                                          to look up the wheels of "one.txt" for any system
@@ -211,15 +211,16 @@ def elsewhere(package, chosen, tags, request):
 
 def options_of(lock, request):
     """The lock's default groups, and what was asked for."""
-    extras, groups = request.get("extras") or [], request.get("groups") or []
-    for what, asked, known in (("extra", extras, lock.extras), ("group", groups, lock.dependency_groups)):
+    extras, groups, without = (request.get(key) or [] for key in ("extras", "groups", "withoutGroups"))
+    for what, asked, known in (("extra", extras, lock.extras), ("group", [*groups, *without], lock.dependency_groups)):
         names = {canonicalize_name(name) for name in known or ()}
         for name in asked:
             if canonicalize_name(name) not in names:
                 has = ", ".join(sorted(names)) or "none"
                 raise Failed("option", f"it has no {what} {name!r}; it has {has}")
     return {"extras": frozenset(canonicalize_name(name) for name in extras),
-            "dependency_groups": frozenset([*(lock.default_groups or ()), *(canonicalize_name(name) for name in groups)])}
+            "dependency_groups": frozenset([*(lock.default_groups or ()), *map(canonicalize_name, groups)])
+            - frozenset(map(canonicalize_name, without))}
 
 
 # What a platform tag begins with, and the marker of its system.

@@ -33,7 +33,7 @@ const LockFile = z.object({ version: z.literal(1), package: z.array(Package) })
 /** conda-lock.yml, version 1: for each platform the packages of conda and pip, with hashes; taken as it is. */
 export const condaLockFormat: Format = {
   name: 'conda-lock',
-  options: ['groups'],
+  options: ['groups', 'without-groups'],
 
   async load(code, path) {
     const files = { [path]: await requiredText(code, path) }
@@ -73,8 +73,10 @@ function readAll({ path, files }: Pick<InterpreterSpec, 'path' | 'files'>): Pack
 /** Those of the target, in the categories that are asked for. Before any download. */
 function chosen(spec: InterpreterSpec, target: CondaTarget): Package[] {
   const all = readAll(spec)
-  const categories = new Set(spec.groups ? ['main', ...spec.groups] : DEFAULT_CATEGORIES)
-  const unknown = spec.groups?.find((group) => !all.some(({ category }) => category === group))
+  const { groups = [], 'without-groups': without = [] } = spec
+  const wanted = spec.groups ? ['main', ...groups] : DEFAULT_CATEGORIES
+  const categories = new Set(wanted.filter((group) => !without.includes(group)))
+  const unknown = [...groups, ...without].find((group) => !all.some(({ category }) => category === group))
   if (unknown !== undefined) {
     const known = [...new Set(all.map(({ category }) => category))].join(', ')
     throw new EnvironmentFileError(spec.path, undefined, `groups: there is no ${unknown}`, `Known are ${known}.`)

@@ -14,7 +14,7 @@ export interface CodeFiles {
 }
 
 /** What a user may choose of an environment beside its file. */
-export type FormatOption = 'groups' | 'extras'
+export type FormatOption = 'groups' | 'without-groups' | 'extras'
 
 /** Where something is said in the user's files. */
 export interface Place {

@@ -5,7 +5,7 @@ import { normalizeName } from '../../../common/package-name.ts'
 import type { Lock } from '../lock.ts'
 import type { Probe } from '../probe.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
-import type { InterpreterSpec } from '../spec.ts'
+import { chosen, type InterpreterSpec } from '../spec.ts'
 import type { Format, Place } from './format.ts'
 import { lineOfName, lineOfPackage, poetryRequirements } from './poetry-project.ts'
 import { checkSources } from './poetry-sources.ts'
@@ -15,7 +15,7 @@ import { requiredText } from './required-text.ts'
 /** poetry.lock with its pyproject.toml, made by any version of poetry since 1.1. https://python-poetry.org/docs/ */
 export const poetryFormat: Format = {
   name: 'poetry.lock',
-  options: ['groups', 'extras'],
+  options: ['groups', 'without-groups', 'extras'],
 
   async load(code, path) {
     const project = projectOf(path)
@@ -33,10 +33,10 @@ export const poetryFormat: Format = {
   requiresPython: (files, path) => /^python-versions = "([^"]*)"$/m.exec(metadataOf(files[path] ?? ''))?.[1],
 
   async lock(spec, probe, resolve) {
-    const { files, groups = [], extras = [] } = spec
+    const { files } = spec
     const folder = posix.dirname(spec.path).replace(/^\.$/, '')
     try {
-      const { text, artifacts } = await resolve({ poetry: { files, folder, groups, extras } })
+      const { text, artifacts } = await resolve({ poetry: { files, folder, ...chosen(spec) } })
       return {
         digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
         text,

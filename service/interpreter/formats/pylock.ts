@@ -10,7 +10,7 @@ import { requiredText } from './required-text.ts'
 /** pylock.toml, made by any tool. https://packaging.python.org/en/latest/specifications/pylock-toml/ */
 export const pylockFormat: Format = {
   name: 'pylock.toml',
-  options: ['groups', 'extras'],
+  options: ['groups', 'without-groups', 'extras'],
 
   async load(code, path) {
     return { [path]: await requiredText(code, path) }

@@ -12,7 +12,7 @@ import { addProjects, insideTree, withLocalProjects } from './uv-sources.ts'
 /** uv.lock, with the pyproject.toml files that it was made from. https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile */
 export const uvLockFormat: Format = {
   name: 'uv.lock',
-  options: ['groups', 'extras'],
+  options: ['groups', 'without-groups', 'extras'],
 
   async load(code, path) {
     const lock = await requiredText(code, path, 'Run "uv lock" and commit it, or correct "interpreter".')

@@ -15,6 +15,11 @@ export function lineageOf(
   { repository, branch, spec }: ImageOrder,
   base: Digest,
 ): Pick<ImageRow, 'lineage' | 'branch'> {
-  const environment = JSON.stringify([spec.path, spec.groups ?? [], spec.extras ?? []])
+  const environment = JSON.stringify([
+    spec.path,
+    spec.groups ?? [],
+    spec.extras ?? [],
+    ...(spec['without-groups'] ?? []),
+  ])
   return { lineage: lineageKey(repository, environment, base), branch: branch ?? '' }
 }
