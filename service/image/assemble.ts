@@ -1,11 +1,12 @@
 import { BlobMissing, type Blobs, type Digest } from '../blobs/blobs.ts'
 import type { BaseImage, LayerDescriptor } from './base.ts'
 import { type ImageOverrides, imageConfig } from './image-config.ts'
+import { type Descriptor, descriptorOf, imageManifest } from './image-manifest.ts'
 import { LAYER_FORMAT } from './keys.ts'
 import type { NewLayer, Plan } from './layer-plan.ts'
 import { ensureLayer, type LayerIndex } from './layers.ts'
 import { type Layout, type LayoutLayer, layoutArtifact } from './layout.ts'
-import { CONFIG_TYPE, INFLATED_FROM, MANIFEST_TYPE, ociLayers, TAR_TYPE } from './media-types.ts'
+import { INFLATED_FROM, MANIFEST_TYPE, ociLayers, TAR_TYPE } from './media-types.ts'
 import type { EnvironmentKind } from './skeleton.ts'
 
 /** Layers that are written at a time. */
@@ -56,8 +57,8 @@ export async function assembleImage(request: AssembleRequest): Promise<Assembled
   const { layers, written } = await writeLayers(request)
   const descriptors = [...baseLayers, ...layers.map(({ layer }) => layer)]
   const config = await blobs.put(imageConfig(base, layers, request.overrides, request.kind))
-  const manifest = imageManifest(base, config, descriptors.map(compressed))
-  const plain = imageManifest(base, config, descriptors.map(plainTar))
+  const manifest = imageManifest(config, descriptors.map(descriptorOf), base.digest)
+  const plain = imageManifest(config, descriptors.map(plainTar), base.digest)
   const { digest } = await blobs.put(manifest)
   return {
     digest,
@@ -118,33 +119,9 @@ function isNew(layer: NewLayer | LayoutLayer): layer is NewLayer {
   return 'parts' in layer
 }
 
-/** https://github.com/opencontainers/image-spec/blob/main/manifest.md */
-function imageManifest(base: BaseImage, config: { digest: Digest; size: number }, layers: Descriptor[]): Buffer {
-  const manifest = {
-    schemaVersion: 2,
-    mediaType: MANIFEST_TYPE,
-    config: { mediaType: CONFIG_TYPE, digest: config.digest, size: config.size },
-    layers,
-    annotations: { 'org.opencontainers.image.base.digest': base.digest },
-  }
-  return Buffer.from(JSON.stringify(manifest))
-}
-
-/** A descriptor as the specification has it. https://github.com/opencontainers/image-spec/blob/main/descriptor.md */
-interface Descriptor {
-  mediaType: string
-  digest: Digest
-  size: number
-  annotations?: Record<string, string>
-}
-
-function compressed({ mediaType, digest, size }: LayerDescriptor): Descriptor {
-  return { mediaType, digest, size }
-}
-
 /** The digest of a plain tar is its diff id. A base's layers stay as they are: nodes have them. */
 function plainTar(layer: LayerDescriptor): Descriptor {
-  if (layer.tarSize === undefined) return compressed(layer)
+  if (layer.tarSize === undefined) return descriptorOf(layer)
   const annotations = { [INFLATED_FROM]: layer.digest }
   return { mediaType: TAR_TYPE, digest: layer.diffId, size: layer.tarSize, annotations }
 }

@@ -22,7 +22,7 @@ export interface ImageOverrides {
  */
 export function imageConfig(
   base: BaseImage,
-  layers: LayoutLayer[],
+  layers: Pick<LayoutLayer, 'title' | 'layer'>[],
   overrides: ImageOverrides = {},
   kind: EnvironmentKind = 'venv',
 ): Buffer {

@@ -8,9 +8,7 @@ import type { LayerDescriptor } from './base.ts'
 import type { Fragment } from './fragment.ts'
 import { END_MEMBER, gzipMember } from './gzip.ts'
 import type { NewLayer } from './layer-plan.ts'
-
-/** https://github.com/opencontainers/image-spec/blob/main/layer.md */
-export const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip'
+import { LAYER_TYPE } from './media-types.ts'
 
 /** Bytes that are hashed at a time, a millisecond of the event loop, and bytes that may wait to be inflated. */
 const INFLATE = { chunkSize: 1 << 20, highWaterMark: 1 << 20 }

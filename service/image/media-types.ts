@@ -1,10 +1,12 @@
 import type { BaseImage } from './base.ts'
-import { LAYER_TYPE } from './layers.ts'
 
 /** https://github.com/opencontainers/image-spec/blob/main/media-types.md */
+export const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json'
 export const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json'
 export const CONFIG_TYPE = 'application/vnd.oci.image.config.v1+json'
 export const TAR_TYPE = 'application/vnd.oci.image.layer.v1.tar'
+/** Of the layers that are made here. */
+export const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip'
 /** Annotation of a plain layer in the embedded registry: the digest of the compressed one that is stored. */
 export const INFLATED_FROM = 'dev.meadow-run.inflated-from'
 const ZSTD_LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+zstd'

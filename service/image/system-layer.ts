@@ -7,7 +7,8 @@ import { TAR_END, type TarEntry, tarPadding } from '../../common/tar.ts'
 import { TarRefused } from '../../common/tar-fields.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { parentOf } from './folders.ts'
-import { LAYER_TYPE, type WrittenLayer } from './layers.ts'
+import type { WrittenLayer } from './layers.ts'
+import { LAYER_TYPE } from './media-types.ts'
 import { FIXED_TIME } from './skeleton.ts'
 
 /** What is no part of a system: what packages leave behind when they are installed, and what engines put in. */

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import { pipeline, Readable, Transform } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import type { Blobs, Digest } from '../blobs/blobs.ts'
+import { descriptorOf, imageManifest } from '../image/image-manifest.ts'
+import { LAYER_TYPE, MANIFEST_TYPE } from '../image/media-types.ts'
 import { parseBaseName } from './base-name.ts'
 import type { EmbeddedRegistry } from './embedded.ts'
-import { OCI_CONFIG, OCI_GZIP_LAYER, OCI_MANIFEST } from './manifest.ts'
 
 /** What an imported image says of itself. */
 export interface ImportedConfig {
@@ -31,14 +32,9 @@ export async function importBase(
   const { repository, reference } = parseBaseName(name, '')
   const tar = createHash('sha256')
   const layer = await blobs.put(gzipped(rootfs, tar))
-  const { digest, size } = await blobs.put(json(configOf(config, `sha256:${tar.digest('hex')}`)))
-  const manifest = json({
-    schemaVersion: 2,
-    mediaType: OCI_MANIFEST,
-    config: { mediaType: OCI_CONFIG, digest, size },
-    layers: [{ mediaType: OCI_GZIP_LAYER, digest: layer.digest, size: layer.size }],
-  })
-  return { digest: await registry.put(repository, manifest, OCI_MANIFEST, reference), size: layer.size }
+  const stored = await blobs.put(Buffer.from(JSON.stringify(configOf(config, `sha256:${tar.digest('hex')}`))))
+  const manifest = imageManifest(stored, [descriptorOf({ mediaType: LAYER_TYPE, ...layer })])
+  return { digest: await registry.put(repository, manifest, MANIFEST_TYPE, reference), size: layer.size }
 }
 
 /** Times are left out: they would make each import another image. */
@@ -61,8 +57,4 @@ function gzipped(tar: AsyncIterable<Uint8Array>, hash: ReturnType<typeof createH
   const gzip = createGzip({ level: 6 })
   // A failure anywhere destroys the last stream with it, and so reaches whoever reads that.
   return pipeline(Readable.from(tar), hashed, gzip, () => {})
-}
-
-function json(value: unknown): Buffer {
-  return Buffer.from(JSON.stringify(value))
 }

@@ -1,19 +1,10 @@
 import * as z from 'zod/mini'
 import type { Digest } from '../blobs/blobs.ts'
-import { INFLATED_FROM } from '../image/media-types.ts'
+import { INDEX_TYPE, INFLATED_FROM, MANIFEST_TYPE } from '../image/media-types.ts'
 
 /** Media types of what is pulled (OCI image specification 1.1, "media types", and Docker's image manifest version 2). */
-export const INDEX_TYPES = [
-  'application/vnd.oci.image.index.v1+json',
-  'application/vnd.docker.distribution.manifest.list.v2+json',
-]
-export const MANIFEST_TYPES = [
-  'application/vnd.oci.image.manifest.v1+json',
-  'application/vnd.docker.distribution.manifest.v2+json',
-]
-export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
-export const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json'
-export const OCI_GZIP_LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip'
+export const INDEX_TYPES = [INDEX_TYPE, 'application/vnd.docker.distribution.manifest.list.v2+json']
+export const MANIFEST_TYPES = [MANIFEST_TYPE, 'application/vnd.docker.distribution.manifest.v2+json']
 
 const Sha256 = z.custom<Digest>(
   (value) => typeof value === 'string' && /^sha256:[0-9a-f]{64}$/.test(value),

@@ -1,6 +1,7 @@
 import type { Database } from '../../database/database.ts'
 import { findLayer, saveLayer } from '../../database/known.ts'
-import { LAYER_TYPE, type LayerIndex } from '../../image/layers.ts'
+import type { LayerIndex } from '../../image/layers.ts'
+import { LAYER_TYPE } from '../../image/media-types.ts'
 
 /** Remembers in the database which layers were written. */
 export function layerIndex(database: Database): LayerIndex {
