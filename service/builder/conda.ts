@@ -7,12 +7,18 @@ import type { CondaSession } from './conda-session.ts'
 import { type SolveParts, solve } from './conda-solve.ts'
 import type { BuilderContext } from './context.ts'
 import { BrokenFrames, type Frames } from './frames.ts'
-import { ask, type KeepOptions, KeptSteps, keptStep } from './kept-steps.ts'
+import { ask, type KeepOptions, KeptSteps, openKept } from './kept-steps.ts'
 import { pythonSource } from './python-source.ts'
 import { BUILDER_ENV } from './resolver-pool.ts'
-import { Step } from './step.ts'
+import type { StepSpec } from './step-spec.ts'
 
-const PROGRAM = pythonSource('conda')
+const SPEC: Omit<StepSpec, 'image'> = {
+  name: 'conda',
+  command: [`${BUILDER_ENV}/bin/python3`, '-I', '-c', pythonSource('conda')],
+  user: '0:0',
+  network: 'none',
+  watchDisk: true,
+}
 
 /** A conda package to be linked. */
 export interface LinkRequest {
@@ -79,7 +85,10 @@ export class CondaTool {
     options: KeepOptions,
   ) {
     this.#offers = offers
-    this.#steps = new KeptSteps((step) => open(context, image, step), options)
+    const open = async (step: StepOptions) => {
+      return { ...(await openKept(context, image, SPEC, step)), channels: new Map(), sent: new Map() }
+    }
+    this.#steps = new KeptSteps(open, options)
   }
 
   /** @throws {ResolverRefused} */
@@ -124,33 +133,4 @@ function filesOf(frames: Frames, rows: z.infer<typeof Row>[]): LinkedFile[] {
   return rows.map(([path, mode, mtime, link, size]) => {
     return { path, mode, mtime, size, content: () => frames.pieces(size), ...(link !== null && { link }) }
   })
-}
-
-async function open(
-  context: BuilderContext,
-  image: (report: Report) => Promise<string>,
-  { signal, report }: StepOptions,
-): Promise<CondaSession> {
-  const reference = await image(report)
-  signal.throwIfAborted()
-  const step = await Step.open(
-    context,
-    {
-      name: 'conda',
-      image: reference,
-      command: [`${BUILDER_ENV}/bin/python3`, '-I', '-c', PROGRAM],
-      user: '0:0',
-      network: 'none',
-      watchDisk: true,
-    },
-    // It may outlive this request, and has nothing to say but why it died.
-    { signal: new AbortController().signal, report: () => {} },
-  )
-  try {
-    await step.start()
-    return { ...keptStep(step), channels: new Map(), sent: new Map() }
-  } catch (error) {
-    await step[Symbol.asyncDispose]()
-    throw error
-  }
 }

@@ -10,9 +10,10 @@ import { compile } from './compile.ts'
 import { CondaTool } from './conda.ts'
 import type { SolveParts } from './conda-solve.ts'
 import { type BuilderContext, type BuilderLimits, DEFAULT_LIMITS } from './context.ts'
+import type { KeepOptions } from './kept-steps.ts'
 import { probeBase } from './probe-base.ts'
 import { resolverFor } from './resolve.ts'
-import { type PoolOptions, ResolverPool } from './resolver-pool.ts'
+import { ResolverPool } from './resolver-pool.ts'
 
 const POOL = { keep: 15 * 60_000, most: 4 }
 /** Two work at the same time: what one extracts, the other links meanwhile. */
@@ -34,7 +35,7 @@ export interface BuilderOptions extends Omit<BuilderContext, 'limits' | 'pull'> 
   folder: string
   limits?: Partial<BuilderLimits>
   /** How long and how many resolvers are kept ready. */
-  resolvers?: Partial<Omit<PoolOptions, 'program'>>
+  resolvers?: Partial<Pick<KeepOptions, 'keep' | 'most'>>
 }
 
 /** What steps need of their surroundings, with defaults filled in. */
@@ -60,14 +61,10 @@ export function builderContext(
 export function createBuilder(options: BuilderOptions): Builder {
   const { blobs, image, poetryImage, condaImage, folder } = options
   const context = builderContext(options)
-  const pool = new ResolverPool(context, image, { ...POOL, ...options.resolvers, program: 'resolve' })
-  const poetry = new ResolverPool(context, poetryImage, { ...POOL, ...options.resolvers, program: 'export_poetry' })
-  const conda = new CondaTool(
-    context,
-    condaImage,
-    { blobs, ...options.conda },
-    { ...POOL, ...options.resolvers, atOnce: CONDA_AT_ONCE },
-  )
+  const keep = { ...POOL, ...options.resolvers }
+  const pool = new ResolverPool(context, image, 'resolve', keep)
+  const poetry = new ResolverPool(context, poetryImage, 'export_poetry', keep)
+  const conda = new CondaTool(context, condaImage, { blobs, ...options.conda }, { ...keep, atOnce: CONDA_AT_ONCE })
   return {
     probe: (base, step) => probeBase(context, base, step),
     resolve: (base, spec, probe, step) =>

@@ -1,7 +1,9 @@
 import { Slots } from '../fetch/slots.ts'
-import type { ResolveOptions, StepOptions } from './builder.ts'
+import type { Report, ResolveOptions, StepOptions } from './builder.ts'
+import type { BuilderContext } from './context.ts'
 import { Frames } from './frames.ts'
-import type { Step } from './step.ts'
+import { Step } from './step.ts'
+import type { StepSpec } from './step-spec.ts'
 
 /** A container whose program waits for requests. */
 export interface KeptStep {
@@ -9,13 +11,14 @@ export interface KeptStep {
   frames: Frames
 }
 
+/** How many are kept, and how long. */
 export interface KeepOptions {
   /** Milliseconds that an unused one is kept. */
   keep: number
   /** How many unused ones are kept in all. */
   most: number
-  /** How many work at a time. */
-  atOnce: number
+  /** How many work at a time; any number where it is not set. */
+  atOnce?: number
 }
 
 interface Idle<K extends KeptStep> {
@@ -39,7 +42,7 @@ export class KeptSteps<K extends KeptStep> {
   constructor(open: (options: StepOptions) => Promise<K>, options: KeepOptions) {
     this.#open = open
     this.#options = options
-    this.#slots = new Slots(options.atOnce)
+    this.#slots = new Slots(options.atOnce ?? Number.POSITIVE_INFINITY)
   }
 
   /**
@@ -113,9 +116,28 @@ export class KeptSteps<K extends KeptStep> {
   }
 }
 
-/** A started step with its output to be read. */
-export function keptStep(step: Step): KeptStep {
-  return { step, frames: new Frames(step.stdout) }
+/**
+ * Makes a container and starts its program.
+ * @param image gives the reference of its image, made where it is missing
+ */
+export async function openKept(
+  context: BuilderContext,
+  image: (report: Report) => Promise<string>,
+  spec: Omit<StepSpec, 'image'>,
+  { signal, report }: StepOptions,
+): Promise<KeptStep> {
+  const reference = await image(report)
+  signal.throwIfAborted()
+  // It may outlive this request, and has nothing to say but why it died.
+  const unbound = { signal: new AbortController().signal, report: () => {} }
+  const step = await Step.open(context, { ...spec, image: reference }, unbound)
+  try {
+    await step.start()
+    return { step, frames: new Frames(step.stdout) }
+  } catch (error) {
+    await step[Symbol.asyncDispose]()
+    throw error
+  }
 }
 
 /**

@@ -10,9 +10,8 @@ import {
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
 import type { Report, ResolveOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
-import { Frames } from './frames.ts'
+import { ask, type KeepOptions, type KeptStep, KeptSteps, openKept } from './kept-steps.ts'
 import { pythonProgram } from './python-source.ts'
-import { Step } from './step.ts'
 import { STEP_FOLDER } from './step-spec.ts'
 import { UV_CONFIG, uvConfig } from './uv.ts'
 
@@ -59,143 +58,44 @@ interface Answer {
   package?: string | null
 }
 
-/** A resolver that waits for requests in a container of the builder image. */
-interface Resolver {
-  domain: string | undefined
-  step: Step
-  frames: Frames
-  idle?: NodeJS.Timeout
-}
-
-export interface PoolOptions {
-  /** What its containers run. */
-  program: 'resolve' | 'export_poetry'
-  /** Milliseconds that an unused resolver is kept. */
-  keep: number
-  /** How many unused ones are kept in all. */
-  most: number
-}
-
 /**
- * Resolvers, kept ready for their domain for a while with what they have learned of the index. They run no code that
- * users chose (`--no-build`), but they read what users and packages wrote: one that was led astray must not make
- * another repository's locks, so none is ever shared between two domains.
+ * Resolvers in containers of the builder image, kept ready with what they have learned of the index. They run no code
+ * that users chose (`--no-build`).
  */
 export class ResolverPool {
-  readonly #context: BuilderContext
-  readonly #image: (report: Report) => Promise<string>
-  readonly #options: PoolOptions
-  #idle: Resolver[] = []
-  #closed = false
+  readonly #steps: KeptSteps<KeptStep>
 
-  constructor(context: BuilderContext, image: (report: Report) => Promise<string>, options: PoolOptions) {
-    this.#context = context
-    this.#image = image
-    this.#options = options
+  /**
+   * @param image gives the reference of their image, made where it is missing
+   * @param program what its containers run
+   */
+  constructor(
+    context: BuilderContext,
+    image: (report: Report) => Promise<string>,
+    program: 'resolve' | 'export_poetry',
+    options: KeepOptions,
+  ) {
+    const spec = {
+      name: 'resolving',
+      command: [`${BUILDER_ENV}/bin/python3`, '-I', PROGRAM_FOLDER],
+      user: '0:0',
+      env: { UV_CACHE_DIR: '/tmp/uv' },
+      network: context.network,
+      files: { [UV_CONFIG]: uvConfig(context.indexUrl), ...inFolder(PROGRAM_FOLDER, pythonProgram(program)) },
+    }
+    this.#steps = new KeptSteps((step) => openKept(context, image, spec, step), options)
   }
 
   /** @throws {ResolverRefused} */
   async ask(request: PoolRequest | PoetryPoolRequest, options: ResolveOptions): Promise<Resolved> {
-    const { signal, domain, report } = options
-    const kept = this.#take(domain)
-    if (kept) {
-      const answer = await this.#serve(kept, request, signal).catch(async () => {
-        signal.throwIfAborted()
-        // It may have died while nobody looked: the answer of a new one counts.
-        return undefined
-      })
-      if (answer) return resolved(answer, report)
-    }
-    return resolved(await this.#serve(await this.#open(options), request, signal), report)
+    const answer = await this.#steps.use(options, (kept) => ask(kept, request))
+    return resolved(answer as Answer, options.report)
   }
 
   /** Removes all that are kept. */
   async close(): Promise<void> {
-    this.#closed = true
-    await Promise.all(this.#idle.splice(0).map((resolver) => discard(resolver)))
+    await this.#steps.close()
   }
-
-  #take(domain: string | undefined): Resolver | undefined {
-    const found = this.#idle.find((resolver) => domain !== undefined && resolver.domain === domain)
-    if (!found) return undefined
-    this.#idle.splice(this.#idle.indexOf(found), 1)
-    clearTimeout(found.idle)
-    found.step.restartClock()
-    return found
-  }
-
-  async #open({ domain, signal, report }: ResolveOptions): Promise<Resolver> {
-    const image = await this.#image(report)
-    signal.throwIfAborted()
-    const step = await Step.open(
-      this.#context,
-      {
-        name: 'resolving',
-        image,
-        command: [`${BUILDER_ENV}/bin/python3`, '-I', PROGRAM_FOLDER],
-        user: '0:0',
-        env: { UV_CACHE_DIR: '/tmp/uv' },
-        network: this.#context.network,
-        files: {
-          [UV_CONFIG]: uvConfig(this.#context.indexUrl),
-          ...inFolder(PROGRAM_FOLDER, pythonProgram(this.#options.program)),
-        },
-      },
-      // It may outlive this request, and has nothing to say but why it died.
-      { signal: new AbortController().signal, report: () => {} },
-    )
-    const resolver = { domain, step, frames: new Frames(step.stdout) }
-    try {
-      await step.start()
-    } catch (error) {
-      await discard(resolver)
-      throw error
-    }
-    return resolver
-  }
-
-  async #serve(resolver: Resolver, request: PoolRequest | PoetryPoolRequest, signal: AbortSignal): Promise<Answer> {
-    const { step, frames } = resolver
-    const abort = () => step.stop(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    try {
-      signal.throwIfAborted()
-      await step.write(`${JSON.stringify(request)}\n`)
-      const answer = (await frames.line().catch((error) => step.blame(error))) as Answer | undefined
-      if (answer === undefined) {
-        await step.finish()
-        throw step.lost()
-      }
-      await this.#giveBack(resolver)
-      return answer
-    } catch (error) {
-      await discard(resolver)
-      throw error
-    } finally {
-      signal.removeEventListener('abort', abort)
-    }
-  }
-
-  async #giveBack(resolver: Resolver): Promise<void> {
-    if (this.#closed || resolver.domain === undefined) return await discard(resolver)
-    resolver.step.stopClock()
-    resolver.idle = setTimeout(() => {
-      this.#idle = this.#idle.filter((other) => other !== resolver)
-      void discard(resolver)
-    }, this.#options.keep)
-    resolver.idle.unref()
-    this.#idle.push(resolver)
-    if (this.#idle.length > this.#options.most) {
-      const oldest = this.#idle.shift()
-      clearTimeout(oldest?.idle)
-      if (oldest) await discard(oldest)
-    }
-  }
-}
-
-async function discard({ step, idle }: Resolver): Promise<void> {
-  clearTimeout(idle)
-  await step[Symbol.asyncDispose]()
 }
 
 function resolved(
