@@ -1,45 +1,17 @@
 import { posix } from 'node:path'
-import { Readable } from 'node:stream'
-import type { BaseImage } from '../image/base.ts'
 import { DEFAULT_INDEX } from '../interpreter/lock.ts'
-import type { InstalledPackage, Probe } from '../interpreter/probe.ts'
-import {
-  type IndexWish,
-  type Resolve,
-  type Resolved,
-  type ResolveRequest,
-  ResolverRefused,
-} from '../interpreter/resolution.ts'
-import type { EnvironmentFiles } from '../interpreter/spec.ts'
+import { type IndexWish, type Resolve, type Resolved, ResolverRefused } from '../interpreter/resolution.ts'
 import { hostIsPrivate } from '../policy/addresses.ts'
 import type { ResolveOptions } from './builder.ts'
 import type { CondaTool } from './conda.ts'
 import type { BuilderContext } from './context.ts'
-import { putUv, UV } from './put-uv.ts'
-import { pythonSource } from './python-source.ts'
-import { BUILDER_ENV, type PoolRequest, type ResolverPool } from './resolver-pool.ts'
+import { type FilesRequest, resolveAlone, type Target } from './resolve-alone.ts'
+import type { PoolRequest, ResolverPool } from './resolver-pool.ts'
 import { StagedSources } from './staged-sources.ts'
-import { Step, StepFailed } from './step.ts'
-import { STEP_FOLDER, textsTar } from './step-spec.ts'
-import { OVERRIDES, UV_CONFIG, uvCompileArguments, uvConfig, uvExportArguments, uvUniversalArguments } from './uv.ts'
+import { OVERRIDES, uvCompileArguments, uvExportArguments, uvUniversalArguments } from './uv.ts'
 
 /** How uv says that nothing but a build would do. */
 const NEEDS_BUILD = /building from source is disabled|Building source distributions(?: .*)? is disabled/
-/** Bytes; a lock of a thousand packages has less than a tenth of it. */
-const MOST_LOCK = 64 * 2 ** 20
-const FOLDER = `${STEP_FOLDER}/requirements`
-const URL_IN_FOLDER = new RegExp(`url = "file://${FOLDER}/([^"]*)"`, 'g')
-
-const INSTALLED = `${STEP_FOLDER}/installed.json`
-
-/** What a lock is made for. */
-interface Target {
-  base: BaseImage
-  probe: Probe
-  installed: InstalledPackage[]
-}
-
-type FilesRequest = Extract<ResolveRequest, { path: string }>
 
 interface ResolverParts {
   context: BuilderContext
@@ -99,7 +71,8 @@ async function resolveFiles(
   const chosen = async (text: string, more: Pick<PoolRequest, 'universal'> = {}) =>
     await pool.ask({ ...about, ...more, lock: staged?.lock(text) ?? text }, options)
   try {
-    if (staged?.hasArchives) return await chosen(await resolveIn(parts, at, whole, { staged, builds: false }, options))
+    if (staged?.hasArchives)
+      return await chosen(await resolveAlone(parts, at, whole, { staged, builds: false }, options))
     const uv = uvCompileArguments(at.probe, { ...whole, builds: false })
     const resolved = await pool.ask({ ...about, files, arguments: uv }, options)
     return staged && staged.lock(resolved.text) !== resolved.text ? await chosen(resolved.text) : resolved
@@ -107,7 +80,7 @@ async function resolveFiles(
     if (!needsBuild(error) || at.probe.libc.name !== 'glibc') throw error
   }
   options.report('no wheel of some package fits: building its metadata from source')
-  const lock = await resolveIn(parts, at, whole, { staged, builds: true }, options)
+  const lock = await resolveAlone(parts, at, whole, { staged, builds: true }, options)
   return await chosen(lock, { universal: uvUniversalArguments(at.probe) })
 }
 
@@ -142,69 +115,4 @@ function needsBuild(error: unknown): boolean {
   return error.step === 'uv'
     ? NEEDS_BUILD.test(error.message)
     : error.step === 'hash' && error.message.startsWith('no file')
-}
-
-/**
- * Runs the resolver in a container of its own: where it builds, in the base, whose Python build backends are meant for
- * (code of packages runs there); else beside the others, with files that are no text.
- */
-async function resolveIn(
-  { context, image }: ResolverParts,
-  { base, probe, installed }: Target,
-  { files, ...request }: FilesRequest & { overrides: boolean },
-  { staged, builds }: { staged: StagedSources | undefined; builds: boolean },
-  options: ResolveOptions,
-): Promise<string> {
-  const uv = uvCompileArguments(probe, { ...request, builds })
-  const builder = await image()
-  const [program, python] = builds
-    ? ([UV, probe.executable] as const)
-    : ([`${BUILDER_ENV}/bin/uv`, `${BUILDER_ENV}/bin/python3`] as const)
-  const withImage = installed.length === 0 ? [] : [python, '-I', '-c', pythonSource('image_packages'), INSTALLED]
-  await using step = await Step.open(
-    context,
-    {
-      name: builds ? 'resolving with builds' : 'resolving with local files',
-      image: builds ? base.reference : builder,
-      command: [...withImage, program, '--directory', FOLDER, ...uv, '--python', python],
-      user: '0:0',
-      env: { UV_CACHE_DIR: '/tmp/uv', SOURCE_DATE_EPOCH: '946684800', ...(builds ? staged?.versions : {}) },
-      network: context.network,
-      watchDisk: true,
-      files: {
-        [UV_CONFIG]: uvConfig(context.indexUrl),
-        [INSTALLED]: JSON.stringify(installed),
-        ...inFolder(files),
-      },
-    },
-    options,
-  )
-  if (builds) await putUv(context, builder, step.container, options.signal)
-  if (staged) {
-    for await (const tar of staged.tars(builds)) await step.container.put(tar, FOLDER)
-    // The code has these files too, as they are written.
-    await step.container.put(Readable.from([textsTar(inFolder(files))]), '/')
-  }
-  await step.start()
-  step.stdin.end()
-  const lock = await step.text(MOST_LOCK)
-  try {
-    await step.finish()
-  } catch (error) {
-    if (error instanceof StepFailed) throw new ResolverRefused('uv', error.log.replaceAll(`${FOLDER}/`, ''))
-    throw error
-  }
-  return insideFolder(lock)
-}
-
-/** A lock by uv without the folder that it was made in: some of its paths are absolute, some are URLs. */
-function insideFolder(lock: string): string {
-  return lock
-    .replace(URL_IN_FOLDER, (_, path: string) => `path = "${decodeURIComponent(path)}"`)
-    .replaceAll(`path = "${FOLDER}"`, 'path = "."')
-    .replaceAll(`path = "${FOLDER}/`, 'path = "')
-}
-
-function inFolder(files: EnvironmentFiles): Record<string, string> {
-  return Object.fromEntries(Object.entries(files).map(([name, content]) => [`${FOLDER}/${name}`, content]))
 }
