@@ -21,6 +21,8 @@ export interface InterpreterSpec {
   /** The file that was named or detected: a key of `files`. */
   path: string
   files: EnvironmentFiles
+  /** Where relative paths of requirements files begin, inside the code tree; its root where absent. */
+  folder?: string
   /** Other files of the code that resolving reads, wheels for one, by path: their sha256 in hex. */
   local?: Record<string, string>
   /** Dependency groups and extras that the user asked for, and groups to leave out; absent where they named none. */

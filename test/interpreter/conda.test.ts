@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { InterpreterRequest } from '../../common/contract.ts'
 import { condaProbe, condaTarget, parseCondaUrl } from '../../service/interpreter/conda.ts'
-import { loadSpec, lockSpec } from '../../service/interpreter/formats.ts'
-import type { Resolve } from '../../service/interpreter/resolution.ts'
+import { condaPipSpec } from '../../service/interpreter/formats/conda-environment.ts'
+import { loadSpec, locate, lockSpec } from '../../service/interpreter/formats.ts'
+import type { Resolve, ResolveRequest } from '../../service/interpreter/resolution.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { exampleProbe } from '../support/probe.ts'
 
@@ -157,6 +158,52 @@ test('what an environment.yml says is what is asked, in its order', async () => 
   })
   assert.match(spec.files['environment.yml.pip.txt'] ?? '', /^\n{8}rich==13\n-r more\.txt\n$/)
 })
+
+const PIP = (line: string) => `dependencies:\n  - python\n  - pip:\n    - idna\n    - ${line}\n`
+
+test('the pip: section is read as requirements files are, from the folder of the YAML', async () => {
+  const lines = ['-e ./sub', '--extra-index-url https://wheels.example.org/simple', './w/a-1-py3-none-any.whl']
+  const files = {
+    'env/environment.yml': PIP(lines.join('\n    - ')),
+    'env/sub/pyproject.toml': '[project]\nname = "sub"\n',
+    'env/w/a-1-py3-none-any.whl': 'wheel',
+    'w/a-1-py3-none-any.whl': 'another',
+  }
+  const spec = await load(files, 'env/environment.yml')
+  assert.ok('env/sub/pyproject.toml' in spec.files)
+  assert.deepEqual(Object.keys(spec.local ?? {}), ['env/w/a-1-py3-none-any.whl'])
+  let asked: ResolveRequest | undefined
+  const pip = await lockSpec(condaPipSpec(spec), exampleProbe, async (request) => {
+    asked = request
+    return { text: '', artifacts: [] }
+  })
+  assert.ok(asked && 'sources' in asked)
+  assert.deepEqual(asked.sources?.projects, [{ path: 'env/sub', editable: true }])
+  assert.deepEqual(asked.indexes?.extra, ['https://wheels.example.org/simple'])
+  assert.deepEqual(pip.requirements[1], { name: 'sub', text: '-e ./sub', file: `${spec.path}.pip.txt`, line: 5 })
+  assert.deepEqual(locate(spec, 'sub'), { file: 'env/environment.yml', line: 5 })
+})
+
+const BAD_PIP: [line: string, message: RegExp][] = [
+  ['-e ./nowhere', /^environment\.yml:5: pip: \.\/nowhere: there is no such file in the repository/],
+  ['-e ../x', /^environment\.yml:5: pip: \.\.\/x leads outside/],
+  ['-r more.txt', /^environment\.yml:5: pip: -r more\.txt: there is no more\.txt$/],
+  ['-r bad.txt', /^bad\.txt:2: --no-such-option: this option is not supported$/],
+  [
+    '--index-url https://me:secret@example.org/simple',
+    /^environment\.yml:5: pip: --index-url [^@]*: it holds a user name/,
+  ],
+  ['git+ssh://git@example.org/six.git', /^environment\.yml:5: pip: git\+ssh.*only git\+https: is supported/],
+  [
+    '--trusted-host example.org',
+    /^environment\.yml:5: pip: --trusted-host example\.org: this option is not supported$/,
+  ],
+]
+for (const [line, message] of BAD_PIP)
+  test(`a pip: section is refused by its line: ${line.replace(/\w+@/, '')}`, async () => {
+    const files = { 'environment.yml': PIP(line), 'bad.txt': 'six\n--no-such-option\n' }
+    await assert.rejects(load(files, 'environment.yml'), { name: 'EnvironmentFileError', message, hint: /./ })
+  })
 
 test('the file for Linux is taken where it lies beside the other', async () => {
   const other = 'dependencies: [python=3.12]\n'

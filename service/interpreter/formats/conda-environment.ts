@@ -1,7 +1,6 @@
 import { posix } from 'node:path'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { environmentText } from '../../../common/environment-text.ts'
-import { normalizeName } from '../../../common/package-name.ts'
 import { condaLock, condaTarget, pythonOf } from '../conda.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
@@ -33,6 +32,10 @@ export const condaEnvironmentFormat: Format = {
     return { ...files, ...(await condaPip.load(code, file, yaml.pip)) }
   },
 
+  async local(code, loaded) {
+    return await condaPip.local(code, readChosen(loaded).file, loaded.files)
+  },
+
   async lock(spec, probe, resolve) {
     const { file, yaml } = readChosen(spec)
     const target = condaTarget(file, probe)
@@ -41,15 +44,18 @@ export const condaEnvironmentFormat: Format = {
       const { artifacts } = await resolve({ conda: { specs, channels: channelsOf(yaml), target } })
       pythonOf({ source: file, artifacts })
       const { variables } = yaml
-      const open = yaml.specs.filter(({ text }) => !isPinned(text)).map(({ text }) => nameOf(text))
-      const installed = new Set(artifacts.map(({ name }) => name))
+      const versions = new Map(artifacts.map(({ name, version }) => [name, version]))
+      const open = yaml.specs.filter(({ text }) => !isPinned(text, versions.get(nameOf(text))))
       return condaLock(
         file,
         artifacts,
         { subdir: target.subdir, variables, pip: yaml.pip.map(({ text }) => text) },
         {
           requirements: yaml.specs.map(({ text, line }) => ({ name: nameOf(text), text, file, line })),
-          unpinned: open.filter((name) => installed.has(name)).sort(),
+          unpinned: open
+            .map(({ text }) => nameOf(text))
+            .filter((name) => versions.has(name))
+            .sort(),
         },
       )
     } catch (error) {
@@ -60,18 +66,14 @@ export const condaEnvironmentFormat: Format = {
 
   locate(spec, name) {
     const { file, yaml } = readChosen(spec)
-    const found =
-      yaml.specs.find(({ text }) => nameOf(text) === name) ??
-      yaml.pip.find(({ text }) => normalizeName(/^[\w.-]+/.exec(text)?.[0] ?? '') === name)
-    return found && { file, line: found.line }
+    const found = yaml.specs.find(({ text }) => nameOf(text) === name)
+    return found ? { file, line: found.line } : condaPip.locate(spec, file, name)
   },
 }
 
 /** What pip installs on top, as a spec of its own. */
 export function condaPipSpec(spec: InterpreterSpec): InterpreterSpec {
-  const { file } = readChosen(spec)
-  const { [spec.path]: _this, [file]: _chosen, ...files } = spec.files
-  return condaPip.spec({ ...spec, files }, file)
+  return condaPip.spec(spec, readChosen(spec).file)
 }
 
 /** Files that are taken in place of one that was made elsewhere, the best first. */
@@ -99,8 +101,10 @@ function nameOf(spec: string): string {
   return (/^(?:\S+::)?([\w.-]+)/.exec(spec)?.[1] ?? spec).toLowerCase()
 }
 
-function isPinned(spec: string): boolean {
-  return EXACT.test(spec) || /==\s*[\w.]+$/.test(spec) || /@|\.(?:conda|tar\.bz2)$/.test(spec)
+/** `numpy=2.1.0` would take 2.1.0.1 too, where that were there; an export without builds has nothing but such lines. */
+function isPinned(spec: string, installed: string | undefined): boolean {
+  if (EXACT.test(spec) || /==\s*[\w.]+$/.test(spec) || /@|\.(?:conda|tar\.bz2)$/.test(spec)) return true
+  return installed !== undefined && spec.endsWith(`=${installed}`) && !/[<>!~]=/.test(spec)
 }
 
 function explain({ step, message, package: named, elsewhere }: ResolverRefused, file: string, yaml: CondaYaml) {

@@ -7,7 +7,7 @@ import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import type { Place } from './format.ts'
 import { checkIndex, checkOption, checkRequirement } from './requirement-checks.ts'
 import { type ParsedRequirement, parseOption, parseRequirement } from './requirement-lines.ts'
-import { gitSource, isPath, type LocalSource, linksFolder, localSource } from './requirement-sources.ts'
+import { gitSource, isPath, type LocalSource, linksFolder, localSource, type TreePaths } from './requirement-sources.ts'
 
 /** A line that asks for a package, or limits one. */
 export interface Row extends Requirement {
@@ -38,10 +38,10 @@ const GIT_FOLDER = '.meadow-git'
  * @throws {EnvironmentFileError} naming file and line
  */
 export function readContents(
-  { path, files, local }: Pick<InterpreterSpec, 'path' | 'files' | 'local'>,
+  { path, files, local, folder }: Pick<InterpreterSpec, 'path' | 'files' | 'local' | 'folder'>,
   there: ReadonlySet<string> = new Set([...Object.keys(files), ...Object.keys(local ?? {})]),
 ): Contents {
-  const reader = new Reader(files, there)
+  const reader = new Reader(files, { there, folder: folder ?? '' })
   for (const [file, { constraint }] of includedFiles(path, files)) reader.read(file, constraint)
   return reader.contents
 }
@@ -55,11 +55,11 @@ class Reader {
     indexes: { extra: [], findLinks: [], none: false },
   }
   readonly #files: EnvironmentFiles
-  readonly #there: ReadonlySet<string>
+  readonly #tree: TreePaths
 
-  constructor(files: EnvironmentFiles, there: ReadonlySet<string>) {
+  constructor(files: EnvironmentFiles, tree: TreePaths) {
     this.#files = files
-    this.#there = there
+    this.#tree = tree
   }
 
   read(file: string, constraint: boolean): void {
@@ -91,9 +91,9 @@ class Reader {
     else if (name === '--extra-index-url') indexes.extra.push(checkIndex(place, name, value))
     else if (name === '--no-index') indexes.none = true
     else if (name === '-f' || name === '--find-links') {
-      const folder = linksFolder(place, value, this.#there)
+      const folder = linksFolder(place, value, this.#tree)
       indexes.findLinks.push(folder)
-      for (const each of this.#there) {
+      for (const each of this.#tree.there) {
         if (posix.dirname(each) === folder && ARCHIVE.test(each)) this.#addFile(each)
       }
     } else return false
@@ -120,7 +120,7 @@ class Reader {
     }
     if (!isPath(target)) return content
     const [, path = '', extras = ''] = /^(.*?)(\[[^\]]*\])?$/.exec(target) ?? []
-    row.local = localSource(place, path, this.#there)
+    row.local = localSource(place, path, this.#tree)
     row.name ||= this.#nameOf(row.local)
     if (row.local.kind === 'file') this.#addFile(row.local.path)
     else this.#addProject(row.local.path, editable)

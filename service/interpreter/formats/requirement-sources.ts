@@ -10,6 +10,14 @@ export interface LocalSource {
   path: string
 }
 
+/** What the paths of lines lead through. */
+export interface TreePaths {
+  /** Paths of files in the code tree. */
+  there: ReadonlySet<string>
+  /** Where relative paths begin: the root is empty. */
+  folder: string
+}
+
 /** What makes a folder a project. */
 const DESCRIPTIONS = ['pyproject.toml', 'setup.py', 'setup.cfg']
 
@@ -19,13 +27,12 @@ export function isPath(target: string): boolean {
 }
 
 /**
- * Where a path of a line leads: read from the root of the repository, as pip does it there, else from the file that it
- * is written in.
- * @param there paths of files in the code tree
+ * Where a path of a line leads: read from the folder that pip is run in, as pip does it there, else from the file that
+ * it is written in.
  * @throws {EnvironmentFileError} for a path that is not inside, or where nothing is that could be installed
  */
-export function localSource(place: Place, written: string, there: ReadonlySet<string>): LocalSource {
-  for (const path of candidates(place, written)) {
+export function localSource(place: Place, written: string, { there, folder }: TreePaths): LocalSource {
+  for (const path of candidates(place, written, folder)) {
     if (there.has(path)) return { kind: 'file', path }
     if (DESCRIPTIONS.some((name) => there.has(posix.join(path, name)))) {
       return { kind: 'directory', path: path === '.' ? '' : path }
@@ -35,7 +42,7 @@ export function localSource(place: Place, written: string, there: ReadonlySet<st
     place.file,
     place.line,
     `${written}: there is no such file in the repository, and no folder with a pyproject.toml or setup.py`,
-    'Commit it, or correct the path: it is read from the root of the repository, else from the folder of this file.',
+    `Commit it, or correct the path: it is read from ${folder || 'the root of the repository'}, else from the folder of this file.`,
   )
 }
 
@@ -43,8 +50,8 @@ export function localSource(place: Place, written: string, there: ReadonlySet<st
  * The folder that a `--find-links` names, likewise.
  * @throws {EnvironmentFileError}
  */
-export function linksFolder(place: Place, written: string, there: ReadonlySet<string>): string {
-  for (const path of candidates(place, written)) {
+export function linksFolder(place: Place, written: string, { there, folder }: TreePaths): string {
+  for (const path of candidates(place, written, folder)) {
     for (const each of there) if (posix.dirname(each) === path) return path
   }
   throw new EnvironmentFileError(
@@ -55,12 +62,12 @@ export function linksFolder(place: Place, written: string, there: ReadonlySet<st
   )
 }
 
-function candidates(place: Place, written: string): string[] {
+function candidates(place: Place, written: string, folder: string): string[] {
   const fail = (why: string, hint: string) => new EnvironmentFileError(place.file, place.line, why, hint)
   const inRoot = written.replace(/^(?:file:\/\/)?\/?\$\{PROJECT_ROOT\}\/?/, './')
   const path = /^file:/i.test(inRoot) ? decodeURIComponent(inRoot.replace(/^file:(?:\/\/(?=\/))?/i, '')) : inRoot
   if (path.includes('\\')) throw fail(`${written} has a backslash`, 'Write / between the parts of a path.')
-  const found = [path, posix.join(posix.dirname(place.file), path)].map((each) => posix.normalize(each))
+  const found = [folder, posix.dirname(place.file)].map((each) => posix.join(each, path))
   const inside = found
     .map((each) => each.replace(/\/+$/, '') || '.')
     .filter((each) => !/^(?:\/|~|\.\.(?:\/|$))/.test(each))

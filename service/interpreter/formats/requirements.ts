@@ -16,15 +16,11 @@ export const requirementsFormat: Format = {
   options: [],
 
   async load(code, path) {
-    const files = await requirementsClosure((file) => code.read(file), path)
-    const contents = readContents({ path, files }, new Set(await code.paths()))
-    return { ...(await descriptions(code, contents)), ...files }
+    return await loadRequirements(code, { path })
   },
 
-  async local(code, { path, files }) {
-    const { sources } = readContents({ path, files }, new Set(await code.paths()))
-    const hashes = sources.files.map(async (file) => [file, (await code.hash(file)) ?? ''])
-    return Object.fromEntries(await Promise.all(hashes))
+  async local(code, loaded) {
+    return await localFiles(code, loaded)
   },
 
   async lock(spec, _probe, resolve) {
@@ -57,6 +53,28 @@ export const requirementsFormat: Format = {
   locate(spec, name) {
     return placeOf(readContents(spec).rows, name)
   },
+}
+
+type Named = Pick<InterpreterSpec, 'path' | 'folder'>
+
+/**
+ * A requirements file, what it includes, and the descriptions of the projects that they name.
+ * @throws {EnvironmentFileError} naming file and line
+ */
+export async function loadRequirements(code: CodeFiles, named: Named): Promise<EnvironmentFiles> {
+  const files = await requirementsClosure((file) => code.read(file), named.path)
+  const contents = readContents({ ...named, files }, new Set(await code.paths()))
+  return { ...(await descriptions(code, contents)), ...files }
+}
+
+/** Wheels and source distributions of the code that loaded files name: their sha256 in hex. */
+export async function localFiles(
+  code: CodeFiles,
+  loaded: Named & Pick<InterpreterSpec, 'files'>,
+): Promise<Record<string, string>> {
+  const { sources } = readContents(loaded, new Set(await code.paths()))
+  const hashes = sources.files.map(async (file) => [file, (await code.hash(file)) ?? ''])
+  return Object.fromEntries(await Promise.all(hashes))
 }
 
 /** The descriptions of the projects that the lines name, so that a change of one is resolved anew. */

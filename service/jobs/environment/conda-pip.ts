@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Builder, ResolveOptions } from '../../builder/builder.ts'
 import type { BaseImage } from '../../image/base.ts'
 import type { PlannedArtifact } from '../../image/fragment.ts'
 import { condaPipSpec } from '../../interpreter/formats/conda-environment.ts'
+import { inYaml, namedSources, yamlOf } from '../../interpreter/formats/conda-pip.ts'
 import type { Artifact, Lock } from '../../interpreter/lock.ts'
 import type { InstalledPackage, Probe } from '../../interpreter/probe.ts'
 import { ResolutionFailed } from '../../interpreter/resolution.ts'
@@ -18,8 +18,9 @@ export interface CondaGround {
   base: BaseImage
 }
 
-const PIP_FILE = '.pip.txt'
 const METADATA = /\/site-packages\/([\w.]+)-([^-/]+?)(?:-py3[^/]*)?\.(?:dist-info\/METADATA|egg-info(?:\/PKG-INFO)?)$/
+
+const CONDA_STAYS = 'What conda brings stays: name it among the dependencies in the version that pip asks for.'
 
 /** The Python packages that files of conda packages say of themselves to be. */
 export function pythonPackages(artifacts: Pick<PlannedArtifact, 'files'>[]): InstalledPackage[] {
@@ -45,10 +46,11 @@ export async function withPip(
   options: ResolveOptions,
 ): Promise<Lock> {
   const pip = condaPipSpec(spec)
+  checkReplaced(pip, provided)
   const resolved = await builder
     .resolve(base, pip, probe, { ...options, installed: provided })
     .catch((error: unknown) => {
-      throw inTermsOf(lock.source, error)
+      throw explained(error, provided)
     })
   const taken = new Set(lock.artifacts.map(({ name }) => name))
   const added = resolved.artifacts
@@ -65,17 +67,35 @@ export async function withPip(
       ...lock.requirements,
       ...resolved.requirements
         .filter(({ constraint }) => !constraint)
-        .map((row) => ({ ...row, file: row.file.replace(PIP_FILE, '') })),
+        .map((row) => ({ ...row, file: yamlOf(row.file) })),
     ],
     unpinned: [...new Set([...lock.unpinned, ...resolved.unpinned])].sort(),
   }
 }
 
-function inTermsOf(file: string, error: unknown): unknown {
-  if (!(error instanceof ResolutionFailed) && !(error instanceof EnvironmentFileError)) return error
-  if (!error.file.startsWith(file)) return error
-  const said = error.message.replace(/^\S+?:(?:\d+:)? /, '').replaceAll(PIP_FILE, '')
-  const line = error.file.endsWith(PIP_FILE) ? error.line : undefined
-  const hint = `${error.hint} What conda brings stays: name it among the dependencies in the version that pip asks for.`
-  return new ResolutionFailed(file, line, `pip: ${said}`, hint)
+/**
+ * A release that conda brings as well is taken from conda. A project or a file that somebody names is not: to leave it
+ * out would run other code than what was asked for.
+ */
+function checkReplaced(pip: InterpreterSpec, provided: InstalledPackage[]): void {
+  for (const { name, text, file, line } of namedSources(pip)) {
+    const there = provided.find((each) => each.name === name)
+    if (there === undefined) continue
+    throw inYaml(
+      new ResolutionFailed(
+        file,
+        line,
+        `${text} is ${name}, which conda brings already (${there.version}), and pip does not replace that`,
+        `Take ${name}, or what asks for it, out of the dependencies of conda; or take this line out.`,
+      ),
+    )
+  }
+}
+
+/** A refusal in terms of the environment.yml; with what conda has to do with it, where it names a package of conda. */
+function explained(error: unknown, provided: InstalledPackage[]): unknown {
+  const message = error instanceof ResolutionFailed ? error.message.toLowerCase() : ''
+  const words = new Set(message.match(/[a-z0-9][\w.-]*/g)?.map(normalizeName))
+  const isConda = provided.some(({ name }) => words.has(name))
+  return inYaml(error, isConda ? CONDA_STAYS : undefined)
 }
