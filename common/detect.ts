@@ -17,10 +17,18 @@ interface FormatRow {
   names: RegExp
   /**
    * Lower wins, of equal ones none: locks (2), of them the one that any tool can make of another first (1); what conda
-   * solves (3), as it often installs the requirements file beside it; requirements (4); a project that says neither (5).
+   * solves (3 to 5), as it often installs the requirements file beside it; requirements (6); a project that says neither
+   * (7).
    */
   rank: number
 }
+
+/** Conda's environment files, those that were made for Linux first. */
+const CONDA = ['environment-linux-64', 'environment-linux', 'environment'].flatMap((stem, index): FormatRow[] =>
+  ['.yml', '.yaml'].map((end) => ({
+    ...{ format: 'conda-environment', detected: `${stem}${end}`, names: /\.ya?ml$/, rank: 3 + index },
+  })),
+)
 
 /** In the order in which `auto` looks. Names of lock files: https://packaging.python.org/en/latest/specifications/pylock-toml/ */
 export const FORMATS: readonly FormatRow[] = [
@@ -29,9 +37,9 @@ export const FORMATS: readonly FormatRow[] = [
   { format: 'poetry.lock', detected: 'poetry.lock', names: /^poetry\.lock$/, rank: 2 },
   { format: 'conda-lock', detected: 'conda-lock.yml', names: /^(?:.+\.)?conda-lock\.ya?ml$/, rank: 2 },
   { format: 'conda-explicit', detected: 'conda-linux-64.lock', names: /^conda-.*\.lock$/, rank: 2 },
-  { format: 'conda-environment', detected: 'environment.yml', names: /^environment.*\.ya?ml$/, rank: 3 },
-  { format: 'requirements.txt', detected: 'requirements.txt', names: /\.(txt|in)$/, rank: 4 },
-  { format: 'pyproject.toml', detected: 'pyproject.toml', names: /^pyproject\.toml$/, rank: 5 },
+  ...CONDA,
+  { format: 'requirements.txt', detected: 'requirements.txt', names: /\.(txt|in)$/, rank: 6 },
+  { format: 'pyproject.toml', detected: 'pyproject.toml', names: /^pyproject\.toml$/, rank: 7 },
 ]
 
 /** An environment file that was found or named. */
@@ -112,7 +120,7 @@ export function formatOf(path: string, formats = FORMATS): EnvironmentFile {
   throw new NotDetected(
     'unknown-environment-file',
     `interpreter: ${path} has a name of no known format`,
-    `Known are ${listOf(formats)} (also pylock.NAME.toml, and any .txt or .in file as requirements).`,
+    `Known are ${listOf(formats)} (also pylock.NAME.toml, any .txt or .in file as requirements, and any .yml or .yaml file as conda's).`,
   )
 }
 

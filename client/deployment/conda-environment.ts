@@ -20,6 +20,8 @@ type CondaPackage = z.infer<typeof CondaPackage>
 export interface CondaEnvironment {
   /** `linux-64`, `osx-arm64` and so on. */
   platform: string
+  /** What is only there for that platform: `numpy 2.1.0`. */
+  foreign: string[]
   /** As `conda list --explicit` gives it: enough where pip installed nothing. */
   explicit: string
   /** As `conda env export` gives it. */
@@ -45,8 +47,10 @@ export async function condaEnvironment(prefix: string): Promise<CondaEnvironment
   }
   const platform = packages.map(subdirOf).find((subdir) => subdir !== 'noarch') ?? 'noarch'
   const own = new Set(packages.map(({ name, version }) => `${normalizeName(name)} ${version}`))
+  const foreign = packages.filter((each) => subdirOf(each) !== 'noarch')
   return {
     platform,
+    foreign: foreign.map(({ name, version }) => `${name} ${version}`),
     explicit: explicitOf(platform, packages),
     exported: (pip) => exportOf(packages, pip),
     holds: (name, version) => own.has(`${name} ${version}`),

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
+import { condaClosure } from '../../common/conda-files.ts'
 import { isContainerImage } from '../../common/container-image.ts'
 import { detect, FORMATS, formatOf } from '../../common/detect.ts'
 import { requirementsClosure } from '../../common/requirements-closure.ts'
@@ -30,6 +31,7 @@ export async function looseFiles(checkout: Checkout, commit: string, interpreter
   }
   const file = interpreter === 'auto' ? await detected(checkout, commit) : formatOf(interpreter)
   if (file.format === 'requirements.txt') await requirementsClosure(read, file.path)
+  else if (file.format === 'conda-environment') await condaClosure(read, file.path)
   else await read(file.path)
   // These locks are read with the project that they were made from.
   if (file.format === 'uv.lock' || file.format === 'poetry.lock') {

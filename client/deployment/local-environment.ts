@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
+import { condaClosure, forLinux } from '../../common/conda-files.ts'
 import { detect, type EnvironmentFile, FORMATS, formatOf, NotDetected } from '../../common/detect.ts'
 import { normalizeName } from '../../common/package-name.ts'
 import { digestOf } from '../../common/piece-index.ts'
@@ -29,7 +30,10 @@ export interface LocalEnvironment {
 
 /** Locks of projects; conda's environments are asked before them. */
 const PROJECT_LOCKS = FORMATS.filter(({ detected }) => ['poetry.lock', 'uv.lock'].includes(detected))
+
 const LINUX_FILE = 'environment-linux.yml'
+/** More packages than this are counted, not named. */
+const NAMED = 5
 
 /** Whether an interpreter is one of this machine: it has to be asked what it has. */
 export function isLocal(named: string): boolean {
@@ -84,12 +88,14 @@ async function ofFile(path: string, project: string, why: string): Promise<Local
       'Correct "interpreter": paths are relative to the project.',
     )
   }
-  if (formatOf(path).format !== 'requirements.txt') return { ...none, wanted: [path, ...beside(path, project)] }
   const read = async (file: string) => {
     const at = join(project, file)
     return existsSync(at) ? await readFile(at) : undefined
   }
-  return { ...none, wanted: Object.keys(await requirementsClosure(read, path)) }
+  const { format } = formatOf(path)
+  if (format === 'requirements.txt') return { ...none, wanted: Object.keys(await requirementsClosure(read, path)) }
+  if (format === 'conda-environment') return { ...none, wanted: await condaClosure(read, path) }
+  return { ...none, wanted: [path, ...beside(path, project)] }
 }
 
 /** A lock is read with the project file that it was made from. */
@@ -99,15 +105,16 @@ function beside(path: string, project: string): string[] {
 }
 
 async function ofConda(named: string, project: string, python: LocalInterpreter): Promise<LocalEnvironment> {
-  const { platform, explicit, exported, holds } = await condaEnvironment(python.prefix)
+  const { platform, foreign, explicit, exported, holds } = await condaEnvironment(python.prefix)
   if (!platform.startsWith('linux-') && platform !== 'noarch') {
-    if (named === 'auto' && existsSync(join(project, LINUX_FILE))) {
-      const why = `${LINUX_FILE}, as the active conda environment is of ${platform}`
-      return { interpreter: LINUX_FILE, files: [], wanted: [LINUX_FILE], local: [], why }
-    }
+    const linux = forLinux('environment.yml')
+      .flat()
+      .find((file) => existsSync(join(project, file)))
+    if (named === 'auto' && linux)
+      return await ofFile(linux, project, `as the active conda environment is of ${platform}`)
     throw new MirrorRefused(
-      `interpreter: the conda environment ${python.prefix} is of ${platform}: its packages can't be on Linux`,
-      `Write an environment file for Linux, commit it as ${LINUX_FILE}, and name it with "interpreter: ${LINUX_FILE}".`,
+      `interpreter: the conda environment ${python.prefix} is of ${platform}, and can't be on Linux: ${namesOf(foreign)}`,
+      `Write an environment file for Linux as ${LINUX_FILE}: "interpreter: auto" takes it, or "interpreter: ${LINUX_FILE}".`,
     )
   }
   const ofPip = (each: LocalPackage) => each.installer !== 'conda' && !holds(normalizeName(each.name), each.version)
@@ -118,6 +125,11 @@ async function ofConda(named: string, project: string, python: LocalInterpreter)
       : made('.meadow/environment.yml', exported(requirements))
   const why = `what the conda environment ${python.prefix} has`
   return { interpreter: file.path, files: [file], wanted: [], local, why }
+}
+
+function namesOf(packages: readonly string[]): string {
+  const more = packages.length > NAMED ? ` and ${packages.length - NAMED} more` : ''
+  return `${packages.slice(0, NAMED).join(', ')}${more}`
 }
 
 function ofFreeze(python: LocalInterpreter, why: string): LocalEnvironment {

@@ -52,8 +52,8 @@ export async function loadSpec(
 }
 
 async function fileSpec(code: CodeFiles, request: InterpreterRequest, file: EnvironmentFile): Promise<InterpreterSpec> {
-  const { path } = file
   const format = await formatByContent(code, file)
+  const path = (await FORMATS[format].instead?.(code, file.path)) ?? file.path
   checkOptions(request, { path, format })
   const files = await FORMATS[format].load(code, path)
   const spec: InterpreterSpec = { format, path, files }

@@ -6,6 +6,7 @@ import { buildById, failBuild, finishBuild, saveEnvironment, startBuild } from '
 import type { Database } from '../database/database.ts'
 import { branchOf } from '../database/deliveries.ts'
 import type { BuildRow } from '../database/schema.ts'
+import { yamlOf } from '../interpreter/formats/conda-pip.ts'
 import { loadSpec } from '../interpreter/formats.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
 import type { Code, Source } from '../source/source.ts'
@@ -83,10 +84,12 @@ async function specOf(
   const read = environmentReader(code, request, blobs)
   const found = interpreter.interpreter === 'auto' ? detect(await read.paths()) : undefined
   const spec = await loadSpec(read, interpreter, found)
-  const others = Object.keys(spec.files).filter((path) => path !== spec.path)
+  const others = Object.keys(spec.files).filter((path) => yamlOf(path) !== spec.path)
   const also = others.length > 0 ? `, with ${others.join(', ')}` : ''
   const before = found?.insteadOf ? `, before ${found.insteadOf.join(' and ')}` : ''
-  const why = found ? `detected at the root${before}` : 'named by interpreter'
+  const named = found?.path ?? interpreter.interpreter
+  const instead = spec.path === named ? '' : `, in place of ${named}`
+  const why = found ? `detected at the root${before}` : `named by interpreter${instead}`
   journal.note(`environment: ${spec.path} (${spec.format}), ${why}${also}`)
   return spec
 }

@@ -85,6 +85,16 @@ test('a lock that an earlier step made is sent, with its project where that was 
   assert.deepEqual(Object.keys((await prepare())['environment-files'] ?? {}).sort(), ['pyproject.toml', 'uv.lock'])
 })
 
+test('an environment.yml that an earlier step made is sent with what its pip: section includes', async (t) => {
+  const { prepare, work } = await setUp(t, { 'x.py': '' })
+  const yaml = 'dependencies:\n  - python\n  - pip:\n    - -r more.txt\n    # - -r gone.txt\n    - -r nowhere.txt\n'
+  await writeFile(join(work, 'environment.yaml'), yaml)
+  await writeFile(join(work, 'more.txt'), '-c pins.txt\nsix\n')
+  await writeFile(join(work, 'pins.txt'), 'six<2\n')
+  const files = Object.keys((await prepare())['environment-files'] ?? {})
+  assert.deepEqual(files.sort(), ['environment.yaml', 'more.txt', 'pins.txt'])
+})
+
 test('mistakes are found before anything is sent', async (t) => {
   const { prepare, said } = await setUp(t, { 'requirements.txt': 'six\n-r nowhere.txt\n' })
   await assert.rejects(prepare(), { name: 'EnvironmentFileError', file: 'requirements.txt', line: 2 })

@@ -159,7 +159,7 @@ test('a conda environment of another platform is refused, but for a file for Lin
   const folder = await temporaryFolder(t)
   const python = { ...PYTHON, prefix: await condaPrefix(folder, 'osx-arm64'), platform: 'darwin' }
   await assert.rejects(localEnvironment('auto', folder, python), (error: Error & { hint: string }) => {
-    assert.match(error.message, /is of osx-arm64: its packages can't be on Linux/)
+    assert.match(error.message, /is of osx-arm64, and can't be on Linux: numpy 2\.1\.0$/)
     assert.match(error.hint, /environment-linux\.yml/)
     return true
   })
@@ -167,6 +167,12 @@ test('a conda environment of another platform is refused, but for a file for Lin
   await assert.rejects(localEnvironment('local', folder, python), /is of osx-arm64/)
   const found = await localEnvironment('auto', folder, python)
   assert.deepEqual([found.interpreter, found.files], ['environment-linux.yml', []])
+  await write(folder, {
+    'environment-linux-64.yaml': 'dependencies: [python, {pip: ["-r more.txt"]}]\n',
+    'more.txt': '',
+  })
+  const better = await localEnvironment('auto', folder, python)
+  assert.deepEqual(better.wanted, ['environment-linux-64.yaml', 'more.txt'])
 })
 
 test('what only another system wants stays away by its marker', () => {

@@ -50,10 +50,34 @@ test('two formats of one place are not chosen between', () => {
   })
 })
 
+test("conda's environment file: those for Linux first, two endings are not chosen between", () => {
+  const all = ['environment.yml', 'environment-linux.yml', 'environment-linux-64.yml', 'environment-osx-64.yml']
+  assert.deepEqual(detect(all), {
+    path: 'environment-linux-64.yml',
+    format: 'conda-environment',
+    insteadOf: ['environment-linux.yml', 'environment.yml'],
+  })
+  for (const alone of [
+    'environment.yaml',
+    'environment-linux.yml',
+    'environment-linux.yaml',
+    'environment-linux-64.yaml',
+  ])
+    assert.deepEqual(detect([alone, 'requirements.txt']).path, alone)
+  for (const stem of ['environment', 'environment-linux'])
+    assert.throws(() => detect([`${stem}.yaml`, `${stem}.yml`]), {
+      code: 'ambiguous-environment-file',
+      message: `interpreter: both ${stem}.yml and ${stem}.yaml are at the root of the repository, and neither comes before the other`,
+    })
+  assert.throws(() => detect(['environment-osx-arm64.yml']), { message: /there is environment-osx-arm64\.yml/ })
+})
+
 test('a named file has the format of its name', () => {
   assert.equal(formatOf('deep/pylock.gpu.toml').format, 'pylock.toml')
   assert.equal(formatOf('requirements/dev.txt').format, 'requirements.txt')
   assert.equal(formatOf('dev.in').format, 'requirements.txt')
+  assert.equal(formatOf('ci/py311.yaml').format, 'conda-environment')
+  assert.equal(formatOf('gpu.conda-lock.yml').format, 'conda-lock')
   for (const name of ['setup.py', 'pylock.a.b.toml', 'txt', 'requirements.txt/x']) {
     assert.throws(() => formatOf(name), { code: 'unknown-environment-file' }, name)
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { InterpreterRequest } from '../../common/contract.ts'
 import { condaProbe, condaTarget, parseCondaUrl } from '../../service/interpreter/conda.ts'
-import { condaPipSpec } from '../../service/interpreter/formats/conda-environment.ts'
+import { condaPip } from '../../service/interpreter/formats/conda-pip.ts'
 import { loadSpec, locate, lockSpec } from '../../service/interpreter/formats.ts'
 import type { Resolve, ResolveRequest } from '../../service/interpreter/resolution.ts'
 import { codeFiles } from '../support/code-files.ts'
@@ -173,7 +173,7 @@ test('the pip: section is read as requirements files are, from the folder of the
   assert.ok('env/sub/pyproject.toml' in spec.files)
   assert.deepEqual(Object.keys(spec.local ?? {}), ['env/w/a-1-py3-none-any.whl'])
   let asked: ResolveRequest | undefined
-  const pip = await lockSpec(condaPipSpec(spec), exampleProbe, async (request) => {
+  const pip = await lockSpec(condaPip.spec(spec), exampleProbe, async (request) => {
     asked = request
     return { text: '', artifacts: [] }
   })
@@ -205,14 +205,19 @@ for (const [line, message] of BAD_PIP)
     await assert.rejects(load(files, 'environment.yml'), { name: 'EnvironmentFileError', message, hint: /./ })
   })
 
-test('the file for Linux is taken where it lies beside the other', async () => {
-  const other = 'dependencies: [python=3.12]\n'
-  const spec = await load(
-    { 'env/environment.yml': YAML.replace(/ {2}- pip:[\s\S]*$/, ''), 'env/environment-linux.yml': other },
-    'env/environment.yml',
+test('a file for Linux beside the named one is taken in its place, the best first', async () => {
+  const tree = (...names: string[]) => Object.fromEntries(names.map((name) => [name, 'dependencies: [python]\n']))
+  const taken = async (named: string, ...others: string[]) => (await load(tree(named, ...others), named)).path
+  assert.equal(await taken('env/environment.yml', 'env/environment-linux.yml'), 'env/environment-linux.yml')
+  assert.equal(
+    await taken('dev.yaml', 'dev-linux.yaml', 'dev-linux-64.yml', 'environment-linux.yml'),
+    'dev-linux-64.yml',
   )
-  const answer: Resolve = async (request) => assert.fail(JSON.stringify('conda' in request && request.conda.specs))
-  await assert.rejects(lockSpec(spec, exampleProbe, answer), { message: '["python=3.12"]' })
+  assert.equal(await taken('environment-osx-64.yml', 'environment-linux.yml'), 'environment-osx-64.yml')
+  await assert.rejects(taken('environment.yml', 'environment-linux.yml', 'environment-linux.yaml'), {
+    name: 'EnvironmentFileError',
+    message: 'environment.yml: both environment-linux.yml and environment-linux.yaml are for Linux in its place',
+  })
 })
 
 test('virtual packages are those of the base, not of the machine', () => {

@@ -1,13 +1,14 @@
 import { posix } from 'node:path'
+import { forLinux } from '../../../common/conda-files.ts'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
-import { environmentText } from '../../../common/environment-text.ts'
 import { condaLock, condaTarget, pythonOf } from '../conda.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
-import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
+import type { InterpreterSpec } from '../spec.ts'
 import { condaPip } from './conda-pip.ts'
 import { wrongPlatform } from './conda-platform.ts'
 import { type CondaYaml, parseCondaYaml, type TextAt } from './conda-yaml.ts'
 import type { Format } from './format.ts'
+import { requiredText } from './required-text.ts'
 
 /** Where none is named: what everybody may use, and what conda-forge's own installers ask. */
 const DEFAULT_CHANNEL = 'conda-forge'
@@ -19,25 +20,27 @@ export const condaEnvironmentFormat: Format = {
   name: 'conda-environment',
   options: [],
 
-  async load(code, path) {
-    const files: EnvironmentFiles = {}
-    for (const each of [path, ...forLinux(path)]) {
-      const bytes = await code.read(each)
-      if (bytes !== undefined) files[each] = environmentText(each, bytes)
-    }
-    if (files[path] === undefined) {
-      throw new EnvironmentFileError(path, undefined, 'there is no such file', 'Commit it, or correct "interpreter".')
-    }
-    const { file, yaml } = readChosen({ path, files })
-    return { ...files, ...(await condaPip.load(code, file, yaml.pip)) }
+  async instead(code, path) {
+    const there = new Set(await code.paths())
+    const [first, second] = forLinux(path)
+      .map((alike) => alike.filter((each) => there.has(each)))
+      .find((found) => found.length > 0) ?? [path]
+    if (second === undefined) return first ?? path
+    const hint = 'Remove one of them, or name the one that is meant with the input "interpreter".'
+    throw new EnvironmentFileError(path, undefined, `both ${first} and ${second} are for Linux in its place`, hint)
   },
 
-  async local(code, loaded) {
-    return await condaPip.local(code, readChosen(loaded).file, loaded.files)
+  async load(code, path) {
+    const text = await requiredText(code, path)
+    return { [path]: text, ...(await condaPip.load(code, path, parseCondaYaml(path, text).pip)) }
+  },
+
+  async local(code, { path, files }) {
+    return await condaPip.local(code, path, files)
   },
 
   async lock(spec, probe, resolve) {
-    const { file, yaml } = readChosen(spec)
+    const { path: file, yaml } = readYaml(spec)
     const target = condaTarget(file, probe)
     const specs = yaml.specs.map(({ text }) => text)
     try {
@@ -65,29 +68,14 @@ export const condaEnvironmentFormat: Format = {
   },
 
   locate(spec, name) {
-    const { file, yaml } = readChosen(spec)
+    const { path: file, yaml } = readYaml(spec)
     const found = yaml.specs.find(({ text }) => nameOf(text) === name)
-    return found ? { file, line: found.line } : condaPip.locate(spec, file, name)
+    return found ? { file, line: found.line } : condaPip.locate(spec, name)
   },
 }
 
-/** What pip installs on top, as a spec of its own. */
-export function condaPipSpec(spec: InterpreterSpec): InterpreterSpec {
-  return condaPip.spec(spec, readChosen(spec).file)
-}
-
-/** Files that are taken in place of one that was made elsewhere, the best first. */
-function forLinux(path: string): string[] {
-  const { dir, name, ext } = posix.parse(path)
-  if (/-(?:linux|osx|win)(?:-\w+)?$/.test(name)) return []
-  return ['linux-64', 'linux'].flatMap((system) =>
-    [...new Set([ext, '.yml', '.yaml'])].map((end) => posix.join(dir, `${name}-${system}${end}`)),
-  )
-}
-
-function readChosen({ path, files }: Pick<InterpreterSpec, 'path' | 'files'>): { file: string; yaml: CondaYaml } {
-  const file = forLinux(path).find((each) => files[each] !== undefined) ?? path
-  return { file, yaml: parseCondaYaml(file, files[file] ?? '') }
+function readYaml({ path, files }: InterpreterSpec): { path: string; yaml: CondaYaml } {
+  return { path, yaml: parseCondaYaml(path, files[path] ?? '') }
 }
 
 /** In their order, each once; those that a spec names (`channel::name`) behind them. */
@@ -111,7 +99,8 @@ function explain({ step, message, package: named, elsewhere }: ResolverRefused, 
   if (step === 'platform' && elsewhere) {
     const names = elsewhere.specs.map((spec) => nameOf(spec))
     const line = yaml.specs.find(({ text }) => text === elsewhere.specs[0])?.line
-    return wrongPlatform(file, line, elsewhere.subdir, elsewhere.target, { names, others: elsewhere.others })
+    const { subdir, target, others } = elsewhere
+    return wrongPlatform({ file, line }, subdir, target, { names, others }, wayOut(file, target.subdir))
   }
   const place = named === undefined ? spoken(message, yaml.specs) : yaml.specs.find(({ text }) => text === named)
   const hint =
@@ -119,6 +108,14 @@ function explain({ step, message, package: named, elsewhere }: ResolverRefused, 
       ? 'Correct "channels:", or name a channel of your own in MEADOW_CONDA_CHANNELS on the service.'
       : 'Ask for versions that go together and that the channels have for this platform.'
   return new ResolutionFailed(file, place?.line, message, hint)
+}
+
+function wayOut(file: string, subdir: string): string {
+  const { base, name } = posix.parse(file)
+  return [
+    'Name only the packages that you ask for yourself ("conda env export --from-history"), without builds;',
+    `or make the file on ${subdir} and commit it as ${name}-linux.yml: it is taken wherever it lies beside ${base}.`,
+  ].join(' ')
 }
 
 /** The line of the first package that an explanation speaks of. */

@@ -79,7 +79,11 @@ function checkPlatform(path: string, rows: Row[], target: CondaTarget): void {
   const foreign = rows.filter(({ artifact }) => !fits(artifact.conda?.subdir ?? '', target))
   const [first] = foreign
   if (!first) return
-  throw wrongPlatform(path, first.line, foreign[0]?.artifact.conda?.subdir ?? '', target, {
-    names: foreign.map(({ artifact }) => `${artifact.name} ${artifact.version}`),
-  })
+  const names = foreign.map(({ artifact }) => `${artifact.name} ${artifact.version}`)
+  const { subdir } = target
+  const wayOut = [
+    `Make the list on ${subdir} ("conda list --explicit --sha256 > conda-${subdir}.lock");`,
+    'or commit an environment-linux.yml that names the packages that you ask for yourself, and name that.',
+  ].join(' ')
+  throw wrongPlatform({ file: path, line: first.line }, first.artifact.conda?.subdir ?? '', target, { names }, wayOut)
 }

@@ -85,7 +85,8 @@ function chosen(spec: InterpreterSpec, target: CondaTarget): Package[] {
   if (here.length === 0) {
     const platforms = [...new Set(all.map(({ platform }) => platform))].join(', ')
     const names = all.filter(({ url }) => !/\/noarch\//.test(url)).map(({ name, version }) => `${name} ${version}`)
-    throw wrongPlatform(spec.path, undefined, platforms, target, { names: [...new Set(names)] })
+    const wayOut = `Lock it for this platform too: conda-lock lock --file environment.yml --platform ${target.subdir}`
+    throw wrongPlatform({ file: spec.path }, platforms, target, { names: [...new Set(names)] }, wayOut)
   }
   return here.filter(({ category }) => categories.has(category))
 }

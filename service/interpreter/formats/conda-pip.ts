@@ -45,15 +45,16 @@ export const condaPip = {
   },
 
   /** As an environment of its own, on top of what conda brings. */
-  spec(spec: InterpreterSpec, file: string): InterpreterSpec {
-    const { [spec.path]: _this, [file]: _chosen, ...files } = spec.files
+  spec(spec: InterpreterSpec): InterpreterSpec {
+    const { path: file } = spec
+    const { [file]: _yaml, ...files } = spec.files
     return { ...spec, format: 'requirements.txt', path: pipFile(file), files, folder: folderOf(file) }
   },
 
   /** Where it speaks of a package, or a file that it includes. */
-  locate(spec: InterpreterSpec, file: string, name: string): Place | undefined {
-    if (spec.files[pipFile(file)] === undefined) return undefined
-    const place = requirementsFormat.locate(condaPip.spec(spec, file), name)
+  locate(spec: InterpreterSpec, name: string): Place | undefined {
+    if (spec.files[pipFile(spec.path)] === undefined) return undefined
+    const place = requirementsFormat.locate(condaPip.spec(spec), name)
     return place && { ...place, file: yamlOf(place.file) }
   },
 }

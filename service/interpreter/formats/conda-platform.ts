@@ -13,15 +13,16 @@ export interface Foreign {
 
 /**
  * The refusal of an environment that was made on another platform.
- * @param line where that is seen, where it is
+ * @param place what names the packages; its line where that is seen
  * @param from the platform that it is for: `osx-arm64`
+ * @param wayOut how to get an environment that can be installed
  */
 export function wrongPlatform(
-  file: string,
-  line: number | undefined,
+  { file, line }: { file: string; line?: number | undefined },
   from: string,
   target: CondaTarget,
   { names, others = [] }: Foreign,
+  wayOut: string,
 ): ResolutionFailed {
   const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : ''
   const there = `${names.slice(0, NAMED).join(', ')}${more}`
@@ -30,16 +31,6 @@ export function wrongPlatform(
     file,
     line,
     `it was made for ${from} and can't be installed on ${target.subdir}, where these can't be had: ${there}${instead}`,
-    wayOut(file, target),
+    wayOut,
   )
-}
-
-/** How to get an environment that can be installed. */
-function wayOut(file: string, { subdir }: CondaTarget): string {
-  const slash = file.lastIndexOf('/') + 1
-  const name = `${file.slice(0, slash)}environment-linux.yml`
-  return [
-    'Name only the packages that you ask for yourself ("conda env export --from-history"), without builds;',
-    `or make the file on ${subdir} and commit it as ${name}: it is taken wherever it lies beside environment.yml.`,
-  ].join(' ')
 }

@@ -30,6 +30,11 @@ export interface Format {
   /** The options that mean something to it. */
   options: readonly FormatOption[]
   /**
+   * The file that is taken in place of the named one, which may be that one itself.
+   * @throws {EnvironmentFileError} where two would fit
+   */
+  instead?(code: CodeFiles, path: string): Promise<string>
+  /**
    * Every file that the named one reads, by path, checked as far as that goes without asking anybody.
    * @throws {EnvironmentFileError} naming file and line
    */

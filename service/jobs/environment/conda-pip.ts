@@ -3,8 +3,7 @@ import { normalizeName } from '../../../common/package-name.ts'
 import type { Builder, ResolveOptions } from '../../builder/builder.ts'
 import type { BaseImage } from '../../image/base.ts'
 import type { PlannedArtifact } from '../../image/fragment.ts'
-import { condaPipSpec } from '../../interpreter/formats/conda-environment.ts'
-import { inYaml, namedSources, yamlOf } from '../../interpreter/formats/conda-pip.ts'
+import { condaPip, inYaml, namedSources, yamlOf } from '../../interpreter/formats/conda-pip.ts'
 import type { Artifact, Lock } from '../../interpreter/lock.ts'
 import type { InstalledPackage, Probe } from '../../interpreter/probe.ts'
 import { ResolutionFailed } from '../../interpreter/resolution.ts'
@@ -45,7 +44,7 @@ export async function withPip(
   { provided, base }: CondaGround,
   options: ResolveOptions,
 ): Promise<Lock> {
-  const pip = condaPipSpec(spec)
+  const pip = condaPip.spec(spec)
   checkReplaced(pip, provided)
   const resolved = await builder
     .resolve(base, pip, probe, { ...options, installed: provided })

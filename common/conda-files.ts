@@ -1,0 +1,49 @@
+import { posix } from 'node:path'
+import { environmentText } from './environment-text.ts'
+import { requirementsClosure } from './requirements-closure.ts'
+
+/** A name that says which system its file was made on. */
+const OF_SYSTEM = /-(?:linux|osx|win)(?:-\w+)?$/
+/** `- -r FILE` in a `pip:` section, or the same in a list on one line. */
+const INCLUDE = /(?:^|[\s,["'])(?:-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+)([^\s,\]"'#]+)/g
+
+/**
+ * The files that are taken in place of an environment.yml, where they lie beside it, as it may have been made elsewhere:
+ * the best first, those in one list alike.
+ */
+export function forLinux(path: string): string[][] {
+  const { dir, name, ext } = posix.parse(path)
+  if (OF_SYSTEM.test(name)) return []
+  const ends = [...new Set([ext, '.yml', '.yaml'])]
+  return ['linux-64', 'linux'].map((system) => ends.map((end) => posix.join(dir, `${name}-${system}${end}`)))
+}
+
+/**
+ * The files that an environment.yml may be made of, for sending them along: it, those for Linux beside it, and what
+ * their `pip:` sections include. That is found without reading YAML, so it may be more than they say.
+ * @param read gives a file of the code tree, or undefined where there is none
+ * @returns paths of files that are there
+ * @throws {EnvironmentFileError} as `requirementsClosure`
+ */
+export async function condaClosure(
+  read: (path: string) => Promise<Uint8Array | undefined>,
+  path: string,
+): Promise<string[]> {
+  const found = new Set<string>()
+  for (const each of [path, ...forLinux(path).flat()]) {
+    const bytes = await read(each)
+    if (bytes === undefined) continue
+    found.add(each)
+    for (const included of includes(each, environmentText(each, bytes))) {
+      if ((await read(included)) === undefined) continue
+      for (const file of Object.keys(await requirementsClosure(read, included))) found.add(file)
+    }
+  }
+  return [...found]
+}
+
+function includes(path: string, text: string): string[] {
+  const said = text.split('\n').filter((line) => !/^\s*#/.test(line))
+  const targets = said.flatMap((line) => [...line.matchAll(INCLUDE)].map(([, target = '']) => target))
+  return targets.map((target) => posix.join(posix.dirname(path), target)).filter((file) => !/^(?:\/|\.\.\/)/.test(file))
+}
