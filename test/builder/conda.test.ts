@@ -51,7 +51,7 @@ test('a solution is exact, hashed, and named by the real channel', async () => {
   assert.equal(artifacts[0]?.url, `${channel.url}/noarch/greet-2.0-pyh0_0.tar.bz2`)
   assert.equal(artifacts[0]?.sha256, known['greet-2.0-pyh0_0.tar.bz2']?.sha256)
   assert.match(text, /^# platform: linux-64\n@EXPLICIT\nhttp/)
-  assert.deepEqual(unpinned, ['greet', 'greetplus', 'python'])
+  assert.deepEqual(unpinned, ['greetplus', 'python'], 'greet=2.0 says the version that was taken')
 })
 
 const REFUSED: [what: string, dependencies: string[], message: RegExp, hint?: RegExp][] = [
