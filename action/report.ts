@@ -1,4 +1,5 @@
-import type { CacheAccount, Event, Outcome, Run, Verdict } from '../common/contract.ts'
+import type { Run } from '../common/contract.ts'
+import type { CacheAccount, Event, Outcome, Verdict } from '../common/events.ts'
 
 type Stage = Extract<Event, { kind: 'stage' }>
 

@@ -1,6 +1,6 @@
 import { endGroup, startGroup } from '@actions/core'
 import type { FollowedEvent } from '../client/follow.ts'
-import type { Event } from '../common/contract.ts'
+import type { Event } from '../common/events.ts'
 import type { LogOutput } from './log-output.ts'
 import { note, type Report } from './report.ts'
 import { size } from './summary.ts'

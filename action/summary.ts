@@ -1,4 +1,4 @@
-import type { PackageChange } from '../common/contract.ts'
+import type { PackageChange } from '../common/events.ts'
 import { failure, type Report } from './report.ts'
 
 /** GitHub takes 1 MiB a step; this much is never near it. */

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { CacheAccount } from '../common/contract.ts'
+import type { CacheAccount } from '../common/events.ts'
 import { runCommand, type Say } from '../machine/command.ts'
 import { ensureDocker } from '../machine/docker.ts'
 import { freePort } from '../machine/free-port.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Event, StreamLine } from '../common/contract.ts'
+import { type Event, StreamLine } from '../common/events.ts'
 import { ServiceRefused, ServiceUnreachable } from './errors.ts'
 import type { Http } from './http.ts'
 

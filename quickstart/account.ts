@@ -1,16 +1,8 @@
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  Build,
-  type CacheAccount,
-  type Event,
-  Run,
-  RunCreated,
-  type RunRequest,
-  StreamLine,
-  TokenResponse,
-} from '../common/contract.ts'
+import { Build, Run, RunCreated, type RunRequest, TokenResponse } from '../common/contract.ts'
+import { type CacheAccount, type Event, StreamLine } from '../common/events.ts'
 import type { ServiceProcess } from './service.ts'
 
 const BUILD_MINUTES = 15

@@ -1,4 +1,4 @@
-import type { CacheAccount } from '../common/contract.ts'
+import type { CacheAccount } from '../common/events.ts'
 import type { Account } from './account.ts'
 import { runAction } from './action.ts'
 import { pushPayload, sendPush } from './push.ts'

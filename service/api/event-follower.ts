@@ -1,4 +1,4 @@
-import type { Event } from '../../common/contract.ts'
+import type { Event } from '../../common/events.ts'
 import { buildById } from '../database/builds.ts'
 import type { Database } from '../database/database.ts'
 import { readEvents } from '../database/events.ts'

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import type { StreamLine } from '../../common/contract.ts'
+import type { StreamLine } from '../../common/events.ts'
 import type { EventRow } from '../database/schema.ts'
 
 /** A reader that takes nothing for this long is let go. */

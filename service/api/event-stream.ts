@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express'
-import type { StreamLine } from '../../common/contract.ts'
+import type { StreamLine } from '../../common/events.ts'
 import type { Database } from '../database/database.ts'
 import { type Cursor, EventFollower } from './event-follower.ts'
 import { EventLines } from './event-lines.ts'

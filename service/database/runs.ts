@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import type { Outcome } from '../../common/contract.ts'
+import type { Outcome } from '../../common/events.ts'
 import type { Domain } from '../policy/domain.ts'
 import { newId } from './ids.ts'
 import type { RunRow, StateDatabase } from './schema.ts'

@@ -1,4 +1,4 @@
-import type { BuildState, Outcome, RunState, Verdict } from '../../common/contract.ts'
+import type { BuildState, Outcome, RunState, Verdict } from '../../common/events.ts'
 import type { Digest } from '../blobs/blobs.ts'
 import type { Domain } from '../policy/domain.ts'
 

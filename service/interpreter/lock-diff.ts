@@ -1,4 +1,4 @@
-import type { PackageChange } from '../../common/contract.ts'
+import type { PackageChange } from '../../common/events.ts'
 import type { Artifact, Lock, Requirement } from './lock.ts'
 
 /** More changes than this are counted, not named, in the sentence. */

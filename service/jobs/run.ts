@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { buildOrder } from '../../common/canonical-request.ts'
-import { type CacheAccount, RunRequest } from '../../common/contract.ts'
+import { RunRequest } from '../../common/contract.ts'
+import type { CacheAccount } from '../../common/events.ts'
 import type { Database, Unit } from '../database/database.ts'
 import { lastEnd } from '../database/events.ts'
 import { removeStandby } from '../database/nodes.ts'

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { type FollowOptions, follow } from '../../client/follow.ts'
 import { Http } from '../../client/http.ts'
-import type { StreamLine } from '../../common/contract.ts'
+import type { StreamLine } from '../../common/events.ts'
 
 /** A stream of events that breaks as it is told; the real one does not on demand. */
 async function serve(t: Pick<TestContext, 'after'>, answer: (after: number, response: ServerResponse) => void) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Docker from 'dockerode'
-import type { Event } from '../../common/contract.ts'
+import type { Event } from '../../common/events.ts'
 import type { EndedRun, Project } from '../support/project.ts'
 import { ServiceUnderTest } from '../support/service-under-test.ts'
 

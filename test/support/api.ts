@@ -4,7 +4,7 @@ import { type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:ht
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { TestContext } from 'node:test'
-import type { Event, StreamLine } from '../../common/contract.ts'
+import type { Event, StreamLine } from '../../common/events.ts'
 import { createServer, type ServerParts } from '../../service/api/server.ts'
 import type { Blobs } from '../../service/blobs/blobs.ts'
 import { openFileBlobs } from '../../service/blobs/files.ts'

@@ -4,15 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type * as z from 'zod/mini'
 import {
   Build,
-  type CacheAccount,
-  type Event,
   type InterpreterRequest,
   Run,
   RunCreated,
   type RunRequest,
-  StreamLine,
   TokenResponse,
 } from '../../common/contract.ts'
+import { type CacheAccount, type Event, StreamLine } from '../../common/events.ts'
 import { sign } from '../../quickstart/push.ts'
 import { type TestFile, TestRepository } from './repositories.ts'
 import type { ServiceHome } from './service-process.ts'

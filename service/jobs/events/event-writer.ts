@@ -1,4 +1,4 @@
-import type { NewEvent } from '../../../common/contract.ts'
+import type { NewEvent } from '../../../common/events.ts'
 import type { Database } from '../../database/database.ts'
 import { SecretMask } from '../../secrets/mask.ts'
 import { EventBatches } from './event-batches.ts'

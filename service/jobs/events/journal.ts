@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import type { NewEvent } from '../../../common/contract.ts'
+import type { NewEvent } from '../../../common/events.ts'
 
 /** Where a journal's events go: the event writer, which masks and orders them. */
 export interface EventSink {

@@ -1,4 +1,4 @@
-import type { CacheAccount, Verdict } from '../../../common/contract.ts'
+import type { CacheAccount, Verdict } from '../../../common/events.ts'
 import type { BuildRow, ImageRow } from '../../database/schema.ts'
 import type { Plan } from '../../image/layer-plan.ts'
 import type { Lock } from '../../interpreter/lock.ts'

@@ -1,4 +1,4 @@
-import type { CacheAccount } from '../../../common/contract.ts'
+import type { CacheAccount } from '../../../common/events.ts'
 import type { ImageRow } from '../../database/schema.ts'
 import type { PullOptions } from '../../engine/engine.ts'
 import type { PlannedArtifact } from '../../image/fragment.ts'

@@ -1,4 +1,4 @@
-import type { Outcome } from '../../../common/contract.ts'
+import type { Outcome } from '../../../common/events.ts'
 import type { Container } from '../../engine/engine.ts'
 import type { ProcessOutcome } from '../../engine/frames.ts'
 import { LauncherGone, type LiveRun } from '../../engine/standby.ts'
