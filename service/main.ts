@@ -1,7 +1,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { ConfigInvalid, loadConfig } from './config.ts'
 import { FolderTaken } from './database/claim-folder.ts'
-import { type Service, startService } from './wire.ts'
+import { startService } from './wire.ts'
+import type { Service } from './wire-work.ts'
 
 /** How long what runs may take to end by itself when the service is told to stop, in milliseconds. */
 const GRACE_MS = 10_000

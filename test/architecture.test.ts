@@ -37,6 +37,7 @@ const REFUSED: [file: string, imported: string][] = [
   ['service/builder/a.ts', '../api/server.ts'],
   ['service/builder/b.ts', '../engine/docker.ts'],
   ['service/registry/a.ts', '../wire.ts'],
+  ['service/registry/b.ts', '../wire-images.ts'],
   ['service/secrets/a.ts', '../config.ts'],
   ['service/image/a.ts', '../jobs/worker.ts'],
   ['service/image/b.ts', '../database/database.ts'],
