@@ -8,6 +8,9 @@ type Name =
   | 'uv_project'
   | 'image_packages'
   | 'export_poetry'
+  | 'poetry_index'
+  | 'poetry_project'
+  | 'pylock_rows'
   | 'compile'
   | 'build_wheel'
   | 'bootstrap'
@@ -20,7 +23,10 @@ export function pythonSource(name: Name): string {
 }
 
 /** Programs that wait for requests, and the files that each has beside its own. */
-const PARTS = { resolve: ['failed', 'uv_project', 'image_packages'], export_poetry: ['failed'] } as const
+const PARTS = {
+  resolve: ['failed', 'uv_project', 'image_packages'],
+  export_poetry: ['failed', 'poetry_index', 'poetry_project', 'pylock_rows'],
+} as const
 
 /** The files of a program in a folder that Python runs. https://docs.python.org/3/using/cmdline.html#cmdoption-arg-path */
 export function pythonProgram(name: keyof typeof PARTS): Record<string, string> {
