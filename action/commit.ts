@@ -1,4 +1,5 @@
 import type { Checkout } from '../client/deployment/checkout.ts'
+import { HintedError } from '../common/hinted-error.ts'
 import type { WorkflowRun } from './event.ts'
 
 /** The commit to run, and the pull request that it belongs to. */
@@ -9,12 +10,10 @@ export interface FoundCommit {
 }
 
 /** The input `ref` names nothing. */
-export class RefUnknown extends Error {
+export class RefUnknown extends HintedError {
   override name = 'RefUnknown'
-  readonly hint: string
   constructor(message: string, hint: string) {
-    super(`ref: ${message}`)
-    this.hint = hint
+    super(`ref: ${message}`, hint)
   }
 }
 

@@ -1,24 +1,21 @@
+import { HintedError } from '../common/hinted-error.ts'
 /** The service does not answer. */
-export class ServiceUnreachable extends Error {
+export class ServiceUnreachable extends HintedError {
   override name = 'ServiceUnreachable'
-  readonly hint: string
   constructor(url: URL, why: string, hint: string) {
-    super(`the service at ${url.origin} could not be reached: ${why}`)
-    this.hint = hint
+    super(`the service at ${url.origin} could not be reached: ${why}`, hint)
   }
 }
 
 /** The service refused a call; the message and hint are its own. */
-export class ServiceRefused extends Error {
+export class ServiceRefused extends HintedError {
   override name = 'ServiceRefused'
   readonly status: number
   readonly code: string
-  readonly hint: string
   constructor(status: number, code: string, message: string, hint: string) {
-    super(message)
+    super(message, hint)
     this.status = status
     this.code = code
-    this.hint = hint
   }
 }
 

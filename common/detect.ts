@@ -1,3 +1,4 @@
+import { HintedError } from './hinted-error.ts'
 /** The formats of environment files. A new one is a row of `FORMATS`. */
 export type Format =
   | 'pylock.toml'
@@ -52,14 +53,12 @@ export interface EnvironmentFile {
 }
 
 /** No environment file could be chosen. */
-export class NotDetected extends Error {
+export class NotDetected extends HintedError {
   override name = 'NotDetected'
   readonly code: 'no-environment-file' | 'ambiguous-environment-file' | 'unknown-environment-file'
-  readonly hint: string
   constructor(code: NotDetected['code'], message: string, hint: string) {
-    super(message)
+    super(message, hint)
     this.code = code
-    this.hint = hint
   }
 }
 

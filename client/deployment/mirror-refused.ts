@@ -1,11 +1,7 @@
+import { HintedError } from '../../common/hinted-error.ts'
 /** Local code or a local interpreter that can't be mirrored. The message names what is at fault, the hint the fix. */
-export class MirrorRefused extends Error {
+export class MirrorRefused extends HintedError {
   override name = 'MirrorRefused'
-  readonly hint: string
-  constructor(message: string, hint: string) {
-    super(message)
-    this.hint = hint
-  }
 }
 
 /** A file changed between being looked at and being read. What was found out so far is worth nothing. */

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { HintedError } from '../../common/hinted-error.ts'
 
 /** The sha256 of some bytes, as OCI writes it: `sha256:` and 64 lower-case hex digits. */
 export type Digest = `sha256:${string}`
@@ -52,13 +53,8 @@ export class BlobRefused extends Error {
 }
 
 /** There is no room for more blobs. */
-export class BlobsFull extends Error {
+export class BlobsFull extends HintedError {
   override name = 'BlobsFull'
-  readonly hint: string
-  constructor(message: string, hint: string, options?: ErrorOptions) {
-    super(message, options)
-    this.hint = hint
-  }
 }
 
 /** Whether some text is a sha256 digest as OCI writes it. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
+import { PassingError } from '../../common/hinted-error.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import type { BaseImage } from '../image/base.ts'
 import type { WrittenLayer } from '../image/layers.ts'
@@ -23,16 +24,8 @@ const MOST_LISTING = 512 * 2 ** 20
 const Announced = z.object({ size: z.int().check(z.minimum(0)) })
 
 /** Software could not be installed. */
-export class AptFailed extends Error {
+export class AptFailed extends PassingError {
   override name = 'AptFailed'
-  readonly hint: string
-  /** Whether it may go well a little later. */
-  readonly retryable: boolean
-  constructor(message: string, hint: string, retryable = false) {
-    super(message)
-    this.hint = hint
-    this.retryable = retryable
-  }
 }
 
 /** What apt made of a list of packages. */

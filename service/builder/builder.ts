@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { HintedError } from '../../common/hinted-error.ts'
 import type { BaseImage } from '../image/base.ts'
 import type { Fragment } from '../image/fragment.ts'
 import type { BuildSystem } from '../interpreter/build-system.ts'
@@ -122,14 +123,12 @@ export interface Builder {
 }
 
 /** A build backend did not make a wheel. */
-export class BuildFailed extends Error {
+export class BuildFailed extends HintedError {
   override name = 'BuildFailed'
   /** The package, normalised. */
   readonly package: string
-  readonly hint: string
   constructor(name: string, message: string, hint: string) {
-    super(message)
+    super(message, hint)
     this.package = name
-    this.hint = hint
   }
 }

@@ -1,3 +1,4 @@
+import { HintedError } from '../../common/hinted-error.ts'
 /** What the fetcher is asked for. */
 export interface Download {
   /** The package that it belongs to, for messages. */
@@ -13,15 +14,13 @@ export interface Download {
 }
 
 /** A URL that is not fetched, for what it is or where it leads. */
-export class FetchRefused extends Error {
+export class FetchRefused extends HintedError {
   override name = 'FetchRefused'
   /** The package. */
   readonly package: string
-  readonly hint: string
   constructor(download: Download, url: URL | string, why: string, hint: string) {
-    super(`${download.name}: ${shown(url)} ${why}`)
+    super(`${download.name}: ${shown(url)} ${why}`, hint)
     this.package = download.name
-    this.hint = hint
   }
 }
 

@@ -1,3 +1,4 @@
+import { HintedError } from '../../common/hinted-error.ts'
 import type { BaseImage } from './base.ts'
 
 /** https://github.com/opencontainers/image-spec/blob/main/media-types.md */
@@ -25,14 +26,8 @@ const OCI_TYPES: Record<string, string> = {
 }
 
 /** An image can't be made on this base. */
-export class BaseRefused extends Error {
+export class BaseRefused extends HintedError {
   override name = 'BaseRefused'
-  /** The way out. */
-  readonly hint: string
-  constructor(message: string, hint: string) {
-    super(message)
-    this.hint = hint
-  }
 }
 
 /**

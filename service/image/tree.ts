@@ -1,3 +1,4 @@
+import { HintedError } from '../../common/hinted-error.ts'
 import type { TarEntry } from '../../common/tar.ts'
 import { parentOf } from './folders.ts'
 import type { Fragment, FragmentEntry, PlannedArtifact } from './fragment.ts'
@@ -32,14 +33,8 @@ export interface EnvironmentTree {
 }
 
 /** What an environment is to hold can't be laid out. */
-export class PlanRefused extends Error {
+export class PlanRefused extends HintedError {
   override name = 'PlanRefused'
-  /** The fix. */
-  readonly hint: string
-  constructor(message: string, hint: string) {
-    super(message)
-    this.hint = hint
-  }
 }
 
 /**

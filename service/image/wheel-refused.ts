@@ -1,7 +1,8 @@
+import { HintedError } from '../../common/hinted-error.ts'
 import { normalizeName } from '../../common/package-name.ts'
 
 /** A wheel that breaks the format, is damaged, or would touch what is not its own. */
-export class WheelRefused extends Error {
+export class WheelRefused extends HintedError {
   override name = 'WheelRefused'
   /** The wheel's file name. */
   readonly wheel: string
@@ -10,15 +11,12 @@ export class WheelRefused extends Error {
   /** The entry at fault, where it is one's. */
   readonly entry: string | undefined
   readonly reason: string
-  /** The fix. */
-  readonly hint: string
   constructor(wheel: string, entry: string | undefined, reason: string, hint = DEFAULT_HINT) {
-    super(entry === undefined ? `${wheel}: ${reason}` : `${wheel}: ${JSON.stringify(entry)} ${reason}`)
+    super(entry === undefined ? `${wheel}: ${reason}` : `${wheel}: ${JSON.stringify(entry)} ${reason}`, hint)
     this.wheel = wheel
     this.package = normalizeName(wheel.split('-', 1)[0] ?? '')
     this.entry = entry
     this.reason = reason
-    this.hint = hint
   }
 }
 

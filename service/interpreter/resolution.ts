@@ -1,3 +1,4 @@
+import { FileError } from '../../common/environment-file-error.ts'
 import type { CondaTarget } from './conda-target.ts'
 import type { Artifact } from './lock.ts'
 import type { Choice, EnvironmentFiles } from './spec.ts'
@@ -154,17 +155,6 @@ export class ResolverRefused extends Error {
 }
 
 /** Requirements that cannot be had together, or a file that is not well formed. */
-export class ResolutionFailed extends Error {
+export class ResolutionFailed extends FileError {
   override name = 'ResolutionFailed'
-  /** The file at fault, inside the code tree. */
-  readonly file: string
-  /** Its line, from 1, where known. */
-  readonly line: number | undefined
-  readonly hint: string
-  constructor(file: string, line: number | undefined, message: string, hint: string) {
-    super(line === undefined ? `${file}: ${message}` : `${file}:${line}: ${message}`)
-    this.file = file
-    this.line = line
-    this.hint = hint
-  }
 }

@@ -1,14 +1,10 @@
+import { HintedError } from '../../common/hinted-error.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
 import { allowsMinor } from './python-range.ts'
 
 /** No base image serves what was asked for. */
-export class NoBase extends Error {
+export class NoBase extends HintedError {
   override name = 'NoBase'
-  readonly hint: string
-  constructor(message: string, hint: string) {
-    super(message)
-    this.hint = hint
-  }
 }
 
 /**

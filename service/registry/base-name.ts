@@ -1,13 +1,9 @@
 import { imageName, isContainerImage } from '../../common/container-image.ts'
+import { HintedError } from '../../common/hinted-error.ts'
 
 /** A base image's name can't be read, or names a registry that is not ours to ask. */
-export class BaseNameInvalid extends Error {
+export class BaseNameInvalid extends HintedError {
   override name = 'BaseNameInvalid'
-  readonly hint: string
-  constructor(message: string, hint: string) {
-    super(message)
-    this.hint = hint
-  }
 }
 
 /** Where an image is in a registry. */

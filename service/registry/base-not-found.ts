@@ -1,17 +1,16 @@
 import { isContainerImage } from '../../common/container-image.ts'
+import { HintedError } from '../../common/hinted-error.ts'
 import { RegistryFailed } from './failed.ts'
 
 /** A base image can't be had. */
-export class BaseNotFound extends Error {
+export class BaseNotFound extends HintedError {
   override name = 'BaseNotFound'
-  readonly hint: string
   /** Whether it may be had a little later: its registry is overloaded. */
   readonly retryable: boolean
   /** Whether its registry gave no answer that means something. */
   readonly unanswered: boolean
   constructor(message: string, hint: string, cause?: unknown) {
-    super(message, { cause })
-    this.hint = hint
+    super(message, hint, { cause })
     this.retryable = cause instanceof RegistryFailed && (cause.status === 429 || cause.status >= 500)
     this.unanswered = this.retryable || (cause instanceof RegistryFailed && cause.status === 0)
   }

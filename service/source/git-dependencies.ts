@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BUNDLE_LIMITS, type BundleLimits } from '../../common/bundle-format.ts'
 import { GitFailed, git } from '../../common/git-process.ts'
+import { PassingError } from '../../common/hinted-error.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { PrivateAddress } from '../fetch/url-guard.ts'
 import { hostIsPrivate } from '../policy/addresses.ts'
@@ -31,15 +32,8 @@ export interface GitDependencies {
 }
 
 /** A git dependency that can't be had. */
-export class GitDependencyFailed extends Error {
+export class GitDependencyFailed extends PassingError {
   override name = 'GitDependencyFailed'
-  readonly hint: string
-  readonly retryable: boolean
-  constructor(message: string, hint: string, retryable = false) {
-    super(message)
-    this.hint = hint
-    this.retryable = retryable
-  }
 }
 
 export interface GitDependenciesOptions {

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs'
 import * as z from 'zod/mini'
+import { HintedError } from '../../common/hinted-error.ts'
 import type { Blobs, Digest } from '../blobs/blobs.ts'
 import type { Download } from '../fetch/errors.ts'
 import { FetchFailed } from '../fetch/errors.ts'
@@ -14,12 +15,10 @@ export interface LfsPointer {
 }
 
 /** A file that Git LFS keeps can't be had. */
-export class LfsRefused extends Error {
+export class LfsRefused extends HintedError {
   override name = 'LfsRefused'
-  readonly hint: string
   constructor(what: string, why: string, hint: string) {
-    super(`lfs: ${what}: ${why}`)
-    this.hint = hint
+    super(`lfs: ${what}: ${why}`, hint)
   }
 }
 

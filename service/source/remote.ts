@@ -1,3 +1,4 @@
+import { HintedError } from '../../common/hinted-error.ts'
 /** Why a git host did not give what was asked. */
 export type RemoteFault =
   | 'repository-not-found'
@@ -9,16 +10,14 @@ export type RemoteFault =
   | 'failed'
 
 /** A git host did not give a repository or commit. */
-export class RemoteError extends Error {
+export class RemoteError extends HintedError {
   override name = 'RemoteError'
   readonly code: RemoteFault
-  readonly hint: string
   /** Whether the same may go well a little later. */
   readonly retryable: boolean
   constructor(code: RemoteFault, message: string, hint: string) {
-    super(message)
+    super(message, hint)
     this.code = code
-    this.hint = hint
     this.retryable = code === 'unreachable'
   }
 }

@@ -1,12 +1,11 @@
+import { HintedError } from '../../common/hinted-error.ts'
 import { hostIsPrivate } from '../policy/addresses.ts'
 
 /** A submodule that can't be had. The message names it by its path. */
-export class SubmoduleRefused extends Error {
+export class SubmoduleRefused extends HintedError {
   override name = 'SubmoduleRefused'
-  readonly hint: string
   constructor(path: string, why: string, hint: string) {
-    super(`submodule ${path}: ${why}`)
-    this.hint = hint
+    super(`submodule ${path}: ${why}`, hint)
   }
 }
 

@@ -1,12 +1,11 @@
+import { HintedError } from '../../../common/hinted-error.ts'
 /** Something that a lock takes from the code tree is not there, or is not what the lock says. */
-export class LocalSourceFailed extends Error {
+export class LocalSourceFailed extends HintedError {
   override name = 'LocalSourceFailed'
   /** The package, normalised. */
   readonly package: string
-  readonly hint: string
   constructor(name: string, message: string, hint: string) {
-    super(`${name}: ${message}`)
+    super(`${name}: ${message}`, hint)
     this.package = name
-    this.hint = hint
   }
 }
