@@ -1,11 +1,11 @@
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Build, Run, RunCreated, type RunRequest, TokenResponse } from '../common/contract.ts'
 import { type CacheAccount, type Event, StreamLine } from '../common/events.ts'
 import type { ServiceProcess } from './service.ts'
 
-const BUILD_MINUTES = 15
+/** A build, from its first event to its last. */
+const EVENTS_MS = 15 * 60_000
 const ANSWER_MS = 30_000
 
 /** Asks the service what happened: every figure that the quickstart shows comes from here. */
@@ -34,14 +34,10 @@ export class Account {
   async awaitBuild(commit: string): Promise<{ id: string; cache: CacheAccount }> {
     const body = JSON.stringify({ repository: this.#repository, commit })
     const { id } = (await (await this.#ask('/v1/builds', { method: 'POST', body })).json()) as { id: string }
-    const end = Date.now() + BUILD_MINUTES * 60_000
-    while (Date.now() < end) {
-      const build = Build.parse(await (await this.#ask(`/v1/builds/${id}`)).json())
-      if (build.state === 'failed') throw new Error(`The build failed: ${build.message}\n${build.hint}`)
-      if (build.state === 'finished' && build.cache) return { id, cache: build.cache }
-      await sleep(50)
-    }
-    throw new Error(`The build ${id} takes longer than ${BUILD_MINUTES} minutes`)
+    for await (const _ of this.events(id)); // Its stream ends when it does.
+    const build = Build.parse(await (await this.#ask(`/v1/builds/${id}`)).json())
+    if (build.state === 'finished' && build.cache) return { id, cache: build.cache }
+    throw new Error(`The build failed: ${build.message}\n${build.hint}`)
   }
 
   async run(id: string): Promise<Run> {
@@ -58,7 +54,8 @@ export class Account {
    * it waits for too; `of` says whose each is.
    */
   async *events(id: string): AsyncGenerator<{ of: string; event: Event }> {
-    const answer = await this.#ask(`/v1/${id.startsWith('bld_') ? 'builds' : 'runs'}/${id}/events`)
+    const path = `/v1/${id.startsWith('bld_') ? 'builds' : 'runs'}/${id}/events`
+    const answer = await this.#ask(path, { signal: AbortSignal.timeout(EVENTS_MS) })
     if (!answer.body) throw new Error('An event stream has no body')
     for await (const text of createInterface(Readable.fromWeb(answer.body as never))) {
       const line = StreamLine.parse(JSON.parse(text))
@@ -75,7 +72,7 @@ export class Account {
 
 async function ask(url: string, init: RequestInit, token?: string): Promise<Response> {
   const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) }
-  const answer = await fetch(url, { ...init, headers, signal: AbortSignal.timeout(ANSWER_MS) })
+  const answer = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS), ...init, headers })
   if (answer.ok) return answer
   throw new Error(`${init.method ?? 'GET'} ${url} was answered ${answer.status}: ${await answer.text()}`)
 }

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { HintedError } from '../../common/hinted-error.ts'
+import type { Digest } from '../blobs/blobs.ts'
 import type { BaseImage } from '../image/base.ts'
 import type { Fragment } from '../image/fragment.ts'
 import type { BuildSystem } from '../interpreter/build-system.ts'
@@ -28,7 +29,7 @@ export interface StepOptions {
 /** What a resolving step may be given besides. */
 export interface ResolveOptions extends StepOptions {
   /**
-   * Who asks. A resolver is kept ready for a while for the same domain, with what it knows of the index, and is never
+   * Who asks. A container is kept ready for a while for the same domain, with what it knows of the index, and is never
    * shared between two; without a domain each call has one of its own.
    */
   domain?: string
@@ -44,6 +45,14 @@ export interface CompileRequest {
   /** Echoed in the result. */
   key: string
   files: Fragment
+}
+
+/** An image whose Python compiles. */
+export interface Compiling {
+  /** What its byte code is known by: whoever has the same id gives the same bytes. */
+  id: Digest
+  /** Made when it is first needed. */
+  image: () => Promise<BaseImage>
 }
 
 /** The byte code of one artifact. */
@@ -86,14 +95,15 @@ export interface Builder {
    */
   resolve(base: BaseImage, spec: InterpreterSpec, probe: Probe, options: ResolveOptions): Promise<Lock>
   /**
-   * Compiles in the base without network, one artifact a process. Yields each as it is ready, in any order; requests
-   * may arrive while others are being compiled.
+   * Compiles without network, one artifact a process; requests may arrive while others are being compiled.
+   * @param take gets each as it is ready, in any order
    */
   compile(
-    base: BaseImage,
+    compiling: Compiling,
     requests: Iterable<CompileRequest> | AsyncIterable<CompileRequest>,
-    options: StepOptions,
-  ): AsyncIterable<Compiled>
+    options: ResolveOptions,
+    take: (compiled: Compiled) => Promise<void>,
+  ): Promise<void>
   /**
    * Builds a wheel in the base (PEP 517), or for an editable directory one that points into `/workspace` (PEP 660). The
    * result is hostile input like any wheel.

@@ -1,12 +1,11 @@
 import type { Blobs } from '../blobs/blobs.ts'
-import type { BaseImage } from '../image/base.ts'
 import type { FragmentEntry } from '../image/fragment.ts'
 import { isCompiled } from '../image/pycache.ts'
-import type { Compiled, CompileRequest, StepOptions } from './builder.ts'
+import type { Compiled, CompileRequest, Compiling, ResolveOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
-import { Frames } from './frames.ts'
+import { type KeepOptions, type KeptStep, type KeptStepOptions, KeptSteps, openKept } from './kept-steps.ts'
 import { pythonSource } from './python-source.ts'
-import { Step } from './step.ts'
+import type { Step } from './step.ts'
 
 /**
  * Python hashes strings by PYTHONHASHSEED, but where it heeds that variable (no `-I`) it heeds all others too:
@@ -25,46 +24,62 @@ interface Answer {
   crashed?: number
 }
 
-/** Compiles artifacts in the base that will run them. */
-export async function* compile(
-  context: BuilderContext,
-  blobs: Blobs,
-  base: BaseImage,
-  requests: Iterable<CompileRequest> | AsyncIterable<CompileRequest>,
-  options: StepOptions,
-): AsyncGenerator<Compiled> {
-  const processes = Math.max(1, Math.round(context.limits.cpus))
-  await using step = await Step.open(
-    context,
-    {
-      name: 'compiling',
-      image: base.reference,
-      command: ['python3', '-I', '-c', LAUNCH, PROGRAM, String(processes)],
-      user: '0:0',
-      network: 'none',
-    },
-    options,
-  )
-  await step.start()
-  const sources = new Map<string, string[]>()
-  const sent = send(step, blobs, requests, sources).catch((error) => {
-    step.stop(error)
-    return false
-  })
-  const frames = new Frames(step.stdout)
-  for (;;) {
-    const compiled = await next(frames, sources).catch((error) => step.blame(error))
-    if (compiled === undefined) break
-    yield compiled
+/** Python of bases, in containers that are kept ready: each artifact gets a process of its own there. */
+export class Compilers {
+  readonly #blobs: Blobs
+  readonly #steps: KeptSteps<KeptStep>
+
+  constructor(context: BuilderContext, blobs: Blobs, options: KeepOptions) {
+    this.#blobs = blobs
+    const processes = Math.max(1, Math.round(context.limits.cpus))
+    const command = ['python3', '-I', '-c', LAUNCH, PROGRAM, String(processes)]
+    const spec = { name: 'compiling', command, user: '0:0', network: 'none' as const }
+    const open = ({ compiling, ...step }: KeptStepOptions) => {
+      const image = async () => (await compiling?.image())?.reference ?? ''
+      return openKept(context, image, spec, step)
+    }
+    this.#steps = new KeptSteps(open, options)
   }
-  await step.finish()
-  if (!(await sent) || sources.size > 0) throw step.lost()
+
+  /**
+   * Compiles artifacts by the Python that will run them.
+   * @param take gets each as it is ready
+   */
+  async compile(
+    compiling: Compiling,
+    requests: Iterable<CompileRequest> | AsyncIterable<CompileRequest>,
+    options: ResolveOptions,
+    take: (compiled: Compiled) => Promise<void>,
+  ): Promise<void> {
+    await this.#steps.use({ ...options, compiling }, async (kept) => {
+      const sources = new Map<string, string[]>()
+      const sent = send(kept.step, this.#blobs, requests, sources).catch((error) => {
+        kept.step.stop(error)
+        return false
+      })
+      for (;;) {
+        const compiled = await next(kept, sources)
+        if (compiled === 'end') break
+        await take(compiled)
+      }
+      if (!(await sent) || sources.size > 0) throw kept.step.lost()
+    })
+  }
+
+  /** Removes the containers that are kept ready. */
+  async close(): Promise<void> {
+    await this.#steps.close()
+  }
 }
 
-/** The next artifact that is done; undefined at the end. */
-async function next(frames: Frames, sources: Map<string, string[]>): Promise<Compiled | undefined> {
-  const answer = (await frames.line()) as Answer | undefined
-  if (answer === undefined) return undefined
+/** The next artifact that is done. */
+async function next({ step, frames }: KeptStep, sources: Map<string, string[]>): Promise<Compiled | 'end'> {
+  const answer = (await frames.line()) as Answer | { end: true } | undefined
+  if (answer === undefined) {
+    await step.finish()
+    throw step.lost()
+  }
+  if ('end' in answer) return 'end'
   const { key, files = [], crashed, skipped = [] } = answer
   const expected = sources.get(key) ?? []
   sources.delete(key)
@@ -94,8 +109,7 @@ async function send(
       for await (const chunk of await blobs.open(files.digest, range)) await step.write(chunk as Buffer)
     }
   }
-  step.stdin.end()
-  return true
+  return await step.write(`${JSON.stringify({ end: true })}\n`)
 }
 
 /** Ranges of bytes, those that touch made one. */

@@ -6,7 +6,7 @@ import { activate } from './activate.ts'
 import { installByApt } from './apt.ts'
 import { buildWheel } from './build-wheel.ts'
 import type { Builder, Report } from './builder.ts'
-import { compile } from './compile.ts'
+import { Compilers } from './compile.ts'
 import { CondaTool } from './conda.ts'
 import type { SolveParts } from './conda-solve.ts'
 import { type BuilderContext, type BuilderLimits, DEFAULT_LIMITS } from './context.ts'
@@ -65,6 +65,7 @@ export function createBuilder(options: BuilderOptions): Builder {
   const pool = new ResolverPool(context, image, 'resolve', keep)
   const poetry = new ResolverPool(context, poetryImage, 'export_poetry', keep)
   const conda = new CondaTool(context, condaImage, { blobs, ...options.conda }, { ...keep, atOnce: CONDA_AT_ONCE })
+  const compilers = new Compilers(context, blobs, keep)
   return {
     probe: (base, step) => probeBase(context, base, step),
     resolve: (base, spec, probe, step) =>
@@ -77,11 +78,13 @@ export function createBuilder(options: BuilderOptions): Builder {
           step,
         ),
       ),
-    compile: (base, requests, step) => compile(context, blobs, base, requests, step),
+    compile: (compiling, requests, step, take) => compilers.compile(compiling, requests, step, take),
     buildWheel: (base, probe, request, step) => buildWheel({ context, image, folder }, { base, probe }, request, step),
     installByApt: (base, packages, step) => installByApt(context, blobs, base, packages, step),
     activate: (request, step) => activate(context, request, step),
     link: (request, step, take) => conda.link(request, step, take),
-    close: async () => void (await Promise.all([pool.close(), poetry.close(), conda.close()])),
+    close: async () => {
+      await Promise.all([pool, poetry, conda, compilers].map((kept) => kept.close()))
+    },
   }
 }

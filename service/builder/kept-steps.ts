@@ -1,5 +1,5 @@
 import { Slots } from '../fetch/slots.ts'
-import type { Report, ResolveOptions, StepOptions } from './builder.ts'
+import type { Compiling, Report, ResolveOptions, StepOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
 import { Frames } from './frames.ts'
 import { Step } from './step.ts'
@@ -21,46 +21,45 @@ export interface KeepOptions {
   atOnce?: number
 }
 
+/** Who asks for one, and for which. */
+export interface KeptStepOptions extends ResolveOptions {
+  /** Whose Python it has, where they differ in that. */
+  compiling?: Compiling
+}
+
 interface Idle<K extends KeptStep> {
-  domain: string | undefined
+  domain: string
+  id: string | undefined
   kept: K
   timer: NodeJS.Timeout
 }
+
+/** How long one that was kept may take to say that it is still there, in milliseconds. */
+const ANSWER_MS = 5_000
 
 /**
  * Containers that are kept ready for their domain for a while, with what they have learned. They read what users and
  * packages wrote: one that was led astray must not work for another repository, so none is shared between two domains.
  */
 export class KeptSteps<K extends KeptStep> {
-  readonly #open: (options: StepOptions) => Promise<K>
+  readonly #open: (options: KeptStepOptions) => Promise<K>
   readonly #options: KeepOptions
   readonly #slots: Slots
   #idle: Idle<K>[] = []
   #closed = false
 
-  /** @param open makes a container and starts its program */
-  constructor(open: (options: StepOptions) => Promise<K>, options: KeepOptions) {
+  /** @param open makes a container and starts its program, which answers an empty request with an empty answer */
+  constructor(open: (options: KeptStepOptions) => Promise<K>, options: KeepOptions) {
     this.#open = open
     this.#options = options
     this.#slots = new Slots(options.atOnce ?? Number.POSITIVE_INFINITY)
   }
 
-  /**
-   * Lets `work` have one of them. One that was kept may have died while nobody looked: where it fails, `work` is done
-   * once more with a new one.
-   */
-  async use<T>({ domain, ...options }: ResolveOptions, work: (kept: K) => Promise<T>): Promise<T> {
-    const { signal } = options
-    using _ = await this.#slots.take(signal)
-    const kept = this.#take(domain)
-    if (kept) {
-      try {
-        return await this.#serve(domain, kept, signal, work)
-      } catch {
-        signal.throwIfAborted()
-      }
-    }
-    return await this.#serve(domain, await this.#open(options), signal, work)
+  /** Lets `work` have one of them. */
+  async use<T>(options: KeptStepOptions, work: (kept: K) => Promise<T>): Promise<T> {
+    using _ = await this.#slots.take(options.signal)
+    const kept = (await this.#take(options)) ?? (await this.#open(options))
+    return await this.#serve(kept, options, work)
   }
 
   /** Removes all that are kept. */
@@ -69,23 +68,27 @@ export class KeptSteps<K extends KeptStep> {
     await Promise.all(this.#idle.splice(0).map((idle) => this.#discard(idle)))
   }
 
-  #take(domain: string | undefined): K | undefined {
-    const found = this.#idle.find((idle) => domain !== undefined && idle.domain === domain)
-    if (!found) return undefined
-    this.#idle.splice(this.#idle.indexOf(found), 1)
-    clearTimeout(found.timer)
-    found.kept.step.restartClock()
-    return found.kept
+  /** One that was kept may have died while nobody looked, so it is asked first. */
+  async #take({ domain, compiling }: KeptStepOptions): Promise<K | undefined> {
+    for (;;) {
+      const found = this.#idle.find((idle) => idle.domain === domain && idle.id === compiling?.id)
+      if (!found) return undefined
+      this.#idle.splice(this.#idle.indexOf(found), 1)
+      clearTimeout(found.timer)
+      if (await isThere(found.kept)) return found.kept
+      await this.#discard(found)
+    }
   }
 
-  async #serve<T>(domain: string | undefined, kept: K, signal: AbortSignal, work: (kept: K) => Promise<T>): Promise<T> {
+  async #serve<T>(kept: K, options: KeptStepOptions, work: (kept: K) => Promise<T>): Promise<T> {
     const { step } = kept
+    const { signal } = options
     const abort = () => step.stop(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
     try {
       signal.throwIfAborted()
       const result = await work(kept).catch((error) => step.blame(error))
-      await this.#giveBack(domain, kept)
+      await this.#giveBack(kept, options)
       return result
     } catch (error) {
       await step[Symbol.asyncDispose]()
@@ -95,10 +98,11 @@ export class KeptSteps<K extends KeptStep> {
     }
   }
 
-  async #giveBack(domain: string | undefined, kept: K): Promise<void> {
+  async #giveBack(kept: K, { domain, compiling }: KeptStepOptions): Promise<void> {
     if (this.#closed || domain === undefined) return await kept.step[Symbol.asyncDispose]()
     kept.step.stopClock()
-    const idle: Idle<K> = { domain, kept, timer: setTimeout(() => void this.#expire(idle), this.#options.keep) }
+    const timer = setTimeout(() => void this.#expire(idle), this.#options.keep)
+    const idle: Idle<K> = { domain, id: compiling?.id, kept, timer }
     idle.timer.unref()
     this.#idle.push(idle)
     const oldest = this.#idle.length > this.#options.most ? this.#idle.shift() : undefined
@@ -155,6 +159,19 @@ export async function ask(
   if (answer !== undefined) return answer
   await step.finish()
   throw step.lost()
+}
+
+async function isThere(kept: KeptStep): Promise<boolean> {
+  kept.step.restartClock()
+  const silent = setTimeout(() => kept.step.stop(new Error('it does not answer')), ANSWER_MS)
+  try {
+    await ask(kept, {})
+    return true
+  } catch {
+    return false
+  } finally {
+    clearTimeout(silent)
+  }
 }
 
 async function* none(): AsyncGenerator<Uint8Array> {}

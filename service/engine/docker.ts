@@ -17,7 +17,6 @@ import { DockerNetworks } from './network.ts'
 
 const CALL_LIMIT = 10_000
 const CREATE_LIMIT = 60_000
-const REMOVE_LIMIT = 120_000
 const REMOVE_AGAIN = 5000
 
 export interface DockerOptions extends DockerAddress {
@@ -71,13 +70,7 @@ export class DockerEngine implements Engine {
   }
 
   async removeImage(image: string): Promise<void> {
-    await this.#connection.call(`remove image ${image}`, REMOVE_LIMIT, async (docker, abortSignal) => {
-      try {
-        await docker.getImage(image).remove({ abortSignal })
-      } catch (error) {
-        if (!answered(error, 404)) throw error
-      }
-    })
+    await this.#removals.removeImage(image)
   }
 
   async create(spec: ContainerSpec): Promise<Container> {

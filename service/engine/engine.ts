@@ -109,6 +109,7 @@ export interface Engine {
    */
   pull(image: string, options: PullOptions): Promise<void>
   hasImage(image: string): Promise<boolean>
+  /** Removes an image; one that a container uses, when no container does any more. */
   removeImage(image: string): Promise<void>
   create(spec: ContainerSpec): Promise<Container>
   /** A container that this or an earlier process made. */

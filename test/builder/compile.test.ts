@@ -3,11 +3,12 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import { readTar } from '../../common/read-tar.ts'
-import type { Compiled, CompileRequest } from '../../service/builder/builder.ts'
+import type { Builder, Compiled, CompileRequest, Compiling, ResolveOptions } from '../../service/builder/builder.ts'
 import { LimitReached } from '../../service/builder/context.ts'
 import { Step } from '../../service/builder/step.ts'
 import { dockerEngine } from '../../service/engine/docker.ts'
 import { EngineUnavailable } from '../../service/engine/engine.ts'
+import type { BaseImage } from '../../service/image/base.ts'
 import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
 import { makeFragment } from '../support/fragments.ts'
 import { socketProxy } from '../support/socket-proxy.ts'
@@ -47,16 +48,21 @@ async function realArtifacts(reference: string, python: string): Promise<Compile
 }
 
 async function compileAll(python: '3.9' | '3.11' | '3.13', requests: CompileRequest[], cpus = 2) {
-  const found = new Map<string, Compiled>()
-  for await (const one of parts.another({ limits: { cpus } }).compile(await testBase(python), requests, STEP)) {
-    found.set(one.key, one)
-  }
-  return found
+  return await compiledBy(parts.another({ limits: { cpus } }), await testBase(python), requests)
 }
 
-async function all<T>(source: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = []
-  for await (const one of source) found.push(one)
+function by(base: BaseImage): Compiling {
+  return { id: base.digest, image: async () => base }
+}
+
+async function compiledBy(
+  builder: Builder,
+  base: BaseImage,
+  requests: Iterable<CompileRequest> | AsyncIterable<CompileRequest>,
+  options: ResolveOptions = STEP,
+): Promise<Map<string, Compiled>> {
+  const found = new Map<string, Compiled>()
+  await builder.compile(by(base), requests, options, async (one) => void found.set(one.key, one))
   return found
 }
 
@@ -82,6 +88,24 @@ describe('byte code', () => {
       assert.deepEqual(alone.get('email')?.files, first.get('email')?.files)
     })
   }
+
+  test('a container is kept for its domain and base, and what it compiled before changes nothing', async () => {
+    const [base, other] = [await testBase('3.11'), await testBase('3.13')]
+    const builder = parts.another({})
+    const requests = await realArtifacts(base.reference, '3.11')
+    const options = { ...STEP, domain: 'octo/one' }
+    const first = await compiledBy(builder, base, requests.slice(0, 2), options)
+    const [kept, ...more] = await parts.containers()
+    assert.deepEqual([typeof kept, more], ['string', []])
+    const second = await compiledBy(builder, base, requests.slice(2).toReversed(), options)
+    assert.deepEqual(await parts.containers(), [kept])
+    assert.deepEqual(new Map([...first, ...second]), await compileAll('3.11', requests))
+    await compiledBy(builder, base, requests.slice(0, 1), { ...options, domain: 'octo/two' })
+    await compiledBy(builder, other, requests.slice(0, 1), options)
+    assert.equal((await parts.containers()).length, 3)
+    await builder.close()
+    assert.deepEqual(await parts.containers(), [])
+  })
 
   test('it is what that Python imports, with the path it will have', async () => {
     const request = await artifact('shown', { '__init__.py': 'def fail():\n    raise ValueError({"a", "b", "c"})\n' })
@@ -139,10 +163,10 @@ except ValueError as error: print(sorted(error.args[0]))`
       yield empty
     }
     const keys: string[] = []
-    for await (const { key } of parts.builder.compile(await testBase('3.11'), requests(), STEP)) {
+    await parts.builder.compile(by(await testBase('3.11')), requests(), STEP, async ({ key }) => {
       keys.push(key)
       answered.resolve()
-    }
+    })
     assert.deepEqual(keys, ['module', 'empty'])
   })
 
@@ -150,7 +174,10 @@ except ValueError as error: print(sorted(error.args[0]))`
     const base = await testBase('3.11')
     const module = await artifact('module', { 'a.py': 'x = 1\n' })
     const more = await artifact('more', { 'a.py': 'x = 2\n' })
-    for await (const _ of parts.builder.compile(base, [module, more], STEP)) break
+    const stopping = parts.builder.compile(by(base), [module, more], STEP, async () => {
+      throw new Error('enough')
+    })
+    await assert.rejects(stopping, /enough/)
     assert.deepEqual(await parts.containers(), [])
 
     const abort = new AbortController()
@@ -159,15 +186,15 @@ except ValueError as error: print(sorted(error.args[0]))`
       abort.abort(new Error('nobody wants it any more'))
       await new Promise(() => {})
     }
-    const compiled = parts.builder.compile(base, silent(), { ...STEP, signal: abort.signal })
-    await assert.rejects(all(compiled), /nobody wants it any more/)
+    const compiled = compiledBy(parts.builder, base, silent(), { ...STEP, signal: abort.signal })
+    await assert.rejects(compiled, /nobody wants it any more/)
     assert.deepEqual(await parts.containers(), [])
 
     async function* failing() {
       yield module
       throw new Error('no more to be had')
     }
-    await assert.rejects(all(parts.builder.compile(base, failing(), STEP)), /no more to be had/)
+    await assert.rejects(compiledBy(parts.builder, base, failing()), /no more to be had/)
     assert.deepEqual(await parts.containers(), [])
   })
 
@@ -175,7 +202,7 @@ except ValueError as error: print(sorted(error.args[0]))`
     const base = await testBase('3.11')
     const large = await artifact('large', { 'a.py': `x = [${'{1: 2}, '.repeat(400_000)}]\n` })
     const small = parts.another({ limits: { memory: 64 * 2 ** 20 } })
-    await assert.rejects(all(small.compile(base, [large], STEP)), (error) => {
+    await assert.rejects(compiledBy(small, base, [large]), (error) => {
       assert.ok(error instanceof LimitReached, String(error))
       assert.equal(error.message, 'compiling needed more than 64 MiB of memory')
       assert.match(error.hint, /Raise MEADOW_BUILD_MEMORY/)
@@ -183,7 +210,7 @@ except ValueError as error: print(sorted(error.args[0]))`
     })
     const hasty = parts.another({ limits: { timeout: 20 } })
     await assert.rejects(
-      all(hasty.compile(base, [large], STEP)),
+      compiledBy(hasty, base, [large]),
       (error) => error instanceof LimitReached && error.limit === 'timeout',
     )
   })
@@ -205,12 +232,12 @@ except ValueError as error: print(sorted(error.args[0]))`
       yield two
     }
     const said: string[] = []
-    const compiling = async () => {
-      for await (const { key } of parts.another({ engine }).compile(await testBase('3.11'), requests(), STEP)) {
+    const compiling = parts
+      .another({ engine })
+      .compile(by(await testBase('3.11')), requests(), STEP, async ({ key }) => {
         said.push(key)
         compiled.resolve()
-      }
-    }
+      })
     await assert.rejects(compiling, EngineUnavailable)
     assert.deepEqual(said, ['one'])
   })

@@ -4,7 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
 import { after, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import Docker from 'dockerode'
 import { readTar } from '../../common/read-tar.ts'
+import { dockerEngine } from '../../service/engine/docker.ts'
 import { chooseApiVersion } from '../../service/engine/docker-connection.ts'
 import { engineError } from '../../service/engine/docker-errors.ts'
 import {
@@ -114,6 +117,21 @@ describe('containers of Docker', { concurrency: 2 }, () => {
     await engine.removeImage(image)
     await assert.rejects(engine.create({ ...(await made.spec(['true'])), image }), EngineRefused)
   })
+})
+
+test('an image goes when no container uses it any more', async () => {
+  const own = dockerEngine({ networkPrefix: 'mdwimage', removeAgain: 20 })
+  const spec = await made.spec(['true'])
+  const image = `meadow-test/in-use:${process.pid}`
+  const first = await own.create(spec)
+  await new Docker().getContainer(first.id).commit({ repo: 'meadow-test/in-use', tag: String(process.pid) })
+  const user = await own.create({ ...spec, image })
+  await own.removeImage(image)
+  assert.equal(await own.hasImage(image), true)
+  await user.remove()
+  while (await own.hasImage(image)) await sleep(20)
+  await first.remove()
+  await own.close()
 })
 
 describe('pulls of Docker', () => {

@@ -2,7 +2,8 @@
 
 On stdin, for each artifact: {"key": ..., "size": n} as a line, and n bytes: a tar.gz of its sources, with their paths
 below "/". For each, in any order, on stdout: {"key", "files": [[path, size], ...], "skipped": [paths]} as a line, and
-the bytes of the files; or {"key", "crashed": signal or exit code}. The argument is the number of processes.
+the bytes of the files; or {"key", "crashed": signal or exit code}. {"end": true} is answered likewise once all before it
+are, and {} at once. The argument is the number of processes.
 
 What marshal writes depends on how often an object is referred to, and so on everything that the process did before.
 Therefore each artifact has a process of its own, forked from one that compiles nothing; each code object is
@@ -18,6 +19,7 @@ import json
 import marshal
 import os
 import select
+import signal
 import sys
 import tarfile
 import tempfile
@@ -94,11 +96,18 @@ class Pool:
         finally:
             os._exit(status)
 
+    def finish(self):
+        while self.reap(0):
+            pass
+
     def reap(self, flags):
         """Takes note of one that has ended; says whether there was one."""
         child, status = os.waitpid(-1, flags) if self.running else (0, 0)
         if child:
             key = self.running.pop(child)
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+                # No source does that: the memory limit does, and whoever waits for the container hears of it.
+                raise SystemExit("a process was killed")
             if status:
                 with open(self.lock_path, "rb") as lock:
                     answer(lock, {"key": key, "crashed": status & 0x7F or status >> 8}, [])
@@ -113,7 +122,7 @@ class Input:
         self.rest = b""
 
     def more(self):
-        while not select.select([0], [], [], 0.5)[0]:
+        while not select.select([0], [], [], 0.5 if self.pool.running else None)[0]:
             while self.pool.reap(os.WNOHANG):
                 pass
         return os.read(0, 1 << 20)
@@ -148,9 +157,14 @@ def main(processes):
         source = Input(pool)
         for line in iter(source.line, None):
             request = json.loads(line)
-            pool.start(request["key"], source.exactly(request["size"]))
-        while pool.reap(0):
-            pass
+            if "key" in request:
+                pool.start(request["key"], source.exactly(request["size"]))
+            else:
+                if "end" in request:
+                    pool.finish()
+                with open(lock.name, "rb") as own:
+                    answer(own, request, [])
+        pool.finish()
 
 
 main(int(sys.argv[1]))

@@ -2,6 +2,7 @@
 
 Each request on stdin is a line of JSON and as many bytes as its "size" says. Each gets one line on stdout, and after it
 the bytes of the files that it lists:
+  {}                                                        -> {}
   {"channel": n, "subdir": ..., "size": n}                  the repodata.json of a channel -> {}
   {"solve": [specs], "channels": [[n, url, name], ...], "subdir": ..., "virtual": {name: [version, build]}}
     -> {"records": [...]} or {"failed": why}
@@ -187,7 +188,9 @@ def receive(path, size):
 
 
 async def serve_one(request, folder):
-    if "channel" in request and "subdir" in request and "link" not in request:
+    if not request:
+        answer({})
+    elif "channel" in request and "subdir" in request and "link" not in request:
         receive(CHANNELS / str(request["channel"]) / request["subdir"] / "repodata.json", request["size"])
         answer({})
     elif "solve" in request:

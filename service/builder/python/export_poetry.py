@@ -3,7 +3,7 @@
 poetry says which packages belong to the groups and extras, and under which markers; where their files are is asked of
 the index at once for all, as poetry.lock does not say it. Nothing of the project is run.
 
-Each line on stdin is a request and gets one line on stdout, until stdin ends:
+Each line on stdin is a request and gets one line on stdout, until stdin ends; {} gets {}:
   {"files": {path: text}, "folder": where pyproject.toml and poetry.lock lie, "groups": [...], "withoutGroups": [...], "extras": [...],
    "python": "3.11.2", "index": url or absent}
 -> {"text": pylock.toml, "notes": [...]}
@@ -44,10 +44,14 @@ def export(request, tree):
 
 def serve():
     for line in sys.stdin:
+        request = json.loads(line)
+        if not request:
+            print("{}", flush=True)
+            continue
         with tempfile.TemporaryDirectory() as made:
             tree = os.path.realpath(made)
             try:
-                reply = export(json.loads(line), tree)
+                reply = export(request, tree)
             except Failed as error:
                 reply = {"failed": error.step, "message": str(error), "package": error.package}
             except Exception as error:

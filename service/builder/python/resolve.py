@@ -1,6 +1,6 @@
 """Makes locks: runs uv, and chooses from a pylock.toml what one environment installs. Runs in the builder image.
 
-Each line on stdin is a request and gets one line on stdout, until stdin ends:
+Each line on stdin is a request and gets one line on stdout, until stdin ends; {} gets {}:
   {"files": {path: text}, "arguments": [of uv], "lock": text}  one of arguments (to make the lock) and lock
   "markers": {...}, "tags": [...]                               of the environment
   "hashes": {name: [sha256, ...]} or null                       what the user's own hashes allow
@@ -263,6 +263,9 @@ def serve():
     served = 0
     for line in sys.stdin:
         request = json.loads(line)
+        if not request:
+            print("{}", flush=True)
+            continue
         try:
             text = request.get("lock")
             if text is None:

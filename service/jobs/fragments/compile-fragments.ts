@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream'
+import type { Compiling } from '../../builder/builder.ts'
 import { bytecodeFragment } from '../../image/bytecode.ts'
 import type { StoredFragment } from '../../image/fragment.ts'
 import { bytecodeKey } from '../../image/fragment-keys.ts'
@@ -17,6 +18,7 @@ export class Compiler {
   readonly #parts: MakeParts
   readonly #order: MakeOrder
   readonly #made: Made
+  readonly #compiling: Compiling
   readonly #requests = new PassThrough({ objectMode: true })
   readonly #looks: Promise<unknown>[] = []
   readonly #wanted = new Map<string, Wanted>()
@@ -27,14 +29,16 @@ export class Compiler {
   constructor(parts: MakeParts, order: MakeOrder, made: Made) {
     this.#parts = parts
     this.#order = order
+    const { compileBase } = order
+    this.#compiling = order.compiler ?? { id: compileBase.digest, image: async () => compileBase }
     this.#made = made
   }
 
   /** An artifact's byte code; undefined where it has no Python source. Whoever asks for many calls `finish` then. */
   byteCodeOf(artifact: Artifact, files: StoredFragment): Promise<StoredFragment | undefined> {
     if (!needsByteCode(artifact, files)) return Promise.resolve(undefined)
-    const { compileBase, probe, domain, compiler } = this.#order
-    const key = bytecodeKey(identityOf(artifact, this.#order), probe.cacheTag, compiler?.id ?? compileBase.digest)
+    const { probe, domain } = this.#order
+    const key = bytecodeKey(identityOf(artifact, this.#order), probe.cacheTag, this.#compiling.id)
     const look = findFragment(this.#parts, domain, key).then((known) => {
       if (this.#abandoned) throw this.#abandoned.error
       if (known === undefined) return { compiled: this.#compiled(key, artifact, files) }
@@ -69,9 +73,9 @@ export class Compiler {
   }
 
   async #compile(): Promise<void> {
-    const { domain, operatorBase, report, compiler } = this.#order
-    const base = (await compiler?.image()) ?? this.#order.compileBase
-    for await (const { key, files, skipped } of this.#parts.builder.compile(base, this.#requests, this.#order)) {
+    const { domain, operatorBase, report, compiler, signal } = this.#order
+    const order = { domain, signal, report }
+    await this.#parts.builder.compile(this.#compiling, this.#requests, order, async ({ key, files, skipped }) => {
       const wanted = this.#wanted.get(key)
       if (wanted === undefined) throw new Error(`byte code came for ${key}, which nobody asked for`)
       const { artifact } = wanted
@@ -80,7 +84,7 @@ export class Compiler {
       }
       const home = operatorBase && !compiler && isGlobal(artifact, this.#order) ? GLOBAL : domain
       wanted.resolve(await storeFragment(this.#parts, home, key, await bytecodeFragment(files, this.#parts.blobs)))
-    }
+    })
   }
 }
 

@@ -1,5 +1,5 @@
-import type { Blobs, Digest } from '../../blobs/blobs.ts'
-import type { Builder } from '../../builder/builder.ts'
+import type { Blobs } from '../../blobs/blobs.ts'
+import type { Builder, Compiling } from '../../builder/builder.ts'
 import type { Database } from '../../database/database.ts'
 import type { Fetcher } from '../../fetch/fetcher.ts'
 import type { BaseImage } from '../../image/base.ts'
@@ -56,14 +56,6 @@ export interface MakeOrder {
   progress: (done: number) => void
   /** Told of each artifact as soon as its files are there, before its byte code, and whether they had to be made. */
   onFiles?: (artifact: PlannedArtifact, fresh: boolean) => void
-}
-
-/** An image whose Python compiles and builds for an environment that has a Python of its own. */
-export interface Compiling {
-  /** What its byte code is known by. */
-  id: Digest
-  /** Made when it is first needed. */
-  image: () => Promise<BaseImage>
 }
 
 /** Fragments of every artifact, and the account of them in bytes. */
