@@ -1,64 +1,18 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
-import type { BaseImage } from '../../service/image/base.ts'
+import { before, describe, test } from 'node:test'
+import type { InterpreterRequest } from '../../common/contract.ts'
 import { loadSpec } from '../../service/interpreter/formats.ts'
-import type { Lock } from '../../service/interpreter/lock.ts'
-import type { Probe } from '../../service/interpreter/probe.ts'
-import { ResolutionFailed } from '../../service/interpreter/resolution.ts'
-import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
+import { STEP, testBase } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
-import { type PoetryVersion, poetryLock } from '../support/poetry.ts'
+import { type PoetryVersion, poetryLock, poetryProject } from '../support/poetry.ts'
+import { ASK, pins, refusal, resolving } from '../support/resolving.ts'
 
-let parts: TestBuilder
-let base: BaseImage
-let probe: Probe
-before(async () => {
-  parts = await testBuilder()
-  base = await testBase('3.11')
-  probe = await parts.builder.probe(base, STEP)
-})
-after(() => parts[Symbol.asyncDispose]())
+const { parts, resolve } = await resolving('poetry.lock')
 
-const ask = { ...STEP, domain: 'rep_test' }
 const VERSIONS: PoetryVersion[] = ['1.2', '1.8', '2.5']
 
-const PROJECT = `[tool.poetry]
-name = "shop"
-version = "0.3.0"
-description = ""
-authors = ["A <a@example.org>"]
-package-mode = false
-
-[tool.poetry.dependencies]
-python = "^3.9"
-idna = "3.6"
-exceptiongroup = { version = "1.2.2", python = "<3.11" }
-packaging = { version = "24.1", optional = true }
-
-[tool.poetry.extras]
-versions = ["packaging"]
-
-[tool.poetry.group.dev.dependencies]
-iniconfig = "2.0.0"
-
-[tool.poetry.group.docs]
-optional = true
-[tool.poetry.group.docs.dependencies]
-six = "1.16.0"
-`
-
-interface Wish {
-  groups?: string[]
-  'without-groups'?: string[]
-  extras?: string[]
-}
-
-async function resolve(files: Record<string, string | Buffer>, wish: Wish = {}): Promise<Lock> {
-  const spec = await loadSpec(codeFiles(files), { interpreter: 'poetry.lock', ...wish })
-  return await parts.builder.resolve(base, spec, probe, ask)
-}
-
-const names = ({ artifacts }: Lock) => artifacts.map(({ name, version }) => `${name}==${version}`)
+const DEPENDENCIES = ['idna = "3.6"', 'exceptiongroup = { version = "1.2.2", python = "<3.11" }']
+const PROJECT = poetryProject(DEPENDENCIES, 'package-mode = false\n')
 
 describe('poetry.lock', () => {
   for (const version of VERSIONS) {
@@ -72,7 +26,7 @@ describe('poetry.lock', () => {
 
       test('the main group and those that are not optional, for this Python', async () => {
         const lock = await resolve(files)
-        assert.deepEqual(names(lock), ['idna==3.6', 'iniconfig==2.0.0'])
+        assert.deepEqual(pins(lock), ['idna==3.6', 'iniconfig==2.0.0'])
         const [idna] = lock.artifacts
         assert.equal(idna?.kind, 'wheel')
         assert.match(idna?.url ?? '', /^https:.*\/idna-3\.6-py3-none-any\.whl$/)
@@ -83,17 +37,17 @@ describe('poetry.lock', () => {
 
       test('optional groups and extras that are asked for', async () => {
         const lock = await resolve(files, { groups: ['docs'], extras: ['versions'] })
-        assert.deepEqual(names(lock), ['idna==3.6', 'iniconfig==2.0.0', 'packaging==24.1', 'six==1.16.0'])
+        assert.deepEqual(pins(lock), ['idna==3.6', 'iniconfig==2.0.0', 'packaging==24.1', 'six==1.16.0'])
       })
 
       test('nothing but the groups that are asked for, where main is among them', async () => {
-        assert.deepEqual(names(await resolve(files, { groups: ['main'] })), ['idna==3.6'])
+        assert.deepEqual(pins(await resolve(files, { groups: ['main'] })), ['idna==3.6'])
       })
 
       test('a group that is left out, and the main one too', async () => {
-        assert.deepEqual(names(await resolve(files, { 'without-groups': ['dev'] })), ['idna==3.6'])
+        assert.deepEqual(pins(await resolve(files, { 'without-groups': ['dev'] })), ['idna==3.6'])
         const docs = { groups: ['docs'], 'without-groups': ['main', 'dev'] }
-        assert.deepEqual(names(await resolve(files, docs)), ['six==1.16.0'])
+        assert.deepEqual(pins(await resolve(files, docs)), ['six==1.16.0'])
       })
     })
   }
@@ -104,19 +58,11 @@ describe('poetry.lock', () => {
     before(async () => {
       lock = await poetryLock(parts.context, '2.5', { 'pyproject.toml': project })
     })
-    const refusal = async (files: Record<string, string>, wish: Wish = {}): Promise<ResolutionFailed> => {
-      const asked = resolve({ 'pyproject.toml': PROJECT, 'poetry.lock': lock, ...files }, wish)
-      return await asked.then(
-        () => assert.fail('resolved'),
-        (error) => {
-          assert.ok(error instanceof ResolutionFailed, String(error?.stack))
-          return error
-        },
-      )
-    }
+    const refused = (files: Record<string, string>, request?: Partial<InterpreterRequest>) =>
+      refusal(resolve({ 'pyproject.toml': PROJECT, 'poetry.lock': lock, ...files }, request))
 
     test('a lock older than its project', async () => {
-      const { file, message, hint } = await refusal({ 'pyproject.toml': PROJECT.replace('"3.6"', '"3.7"') })
+      const { file, message, hint } = await refused({ 'pyproject.toml': PROJECT.replace('"3.6"', '"3.7"') })
       assert.equal(file, 'poetry.lock')
       assert.match(message, /pyproject\.toml changed significantly since poetry\.lock was last generated/)
       assert.equal(hint, 'Run "poetry lock" and commit poetry.lock.')
@@ -136,25 +82,25 @@ describe('poetry.lock', () => {
         const spec = await loadSpec(codeFiles(files), { interpreter: 'poetry.lock' })
         assert.equal(spec.requiresPython, python)
         const older = await testBase('3.9')
-        const asked = parts.builder.resolve(older, spec, await parts.builder.probe(older, STEP), ask)
+        const asked = parts.builder.resolve(older, spec, await parts.builder.probe(older, STEP), ASK)
         await assert.rejects(asked, { name: 'ResolutionFailed', message: said })
       })
     }
 
     test('a group or an extra that the project does not have', async () => {
-      const group = await refusal({}, { groups: ['tests'] })
+      const group = await refused({}, { groups: ['tests'] })
       assert.match(group.message, /^pyproject\.toml: groups: tests not found; the project has dev, docs, main$/)
-      const without = await refusal({}, { 'without-groups': ['tests'] })
+      const without = await refused({}, { 'without-groups': ['tests'] })
       assert.match(
         without.message,
         /^pyproject\.toml: without-groups: tests not found; the project has dev, docs, main$/,
       )
-      const extra = await refusal({}, { extras: ['plots'] })
+      const extra = await refused({}, { extras: ['plots'] })
       assert.match(extra.message, /^pyproject\.toml: extras: plots not found; the project has versions$/)
     })
 
     test('a hash that is not that of the index', async () => {
-      const { file, line, message, hint } = await refusal({
+      const { file, line, message, hint } = await refused({
         'poetry.lock': lock.replace('sha256:c05567', 'sha256:d05567'),
       })
       assert.equal(file, 'poetry.lock')
@@ -164,19 +110,19 @@ describe('poetry.lock', () => {
     })
 
     test('a package that the index does not have', async () => {
-      const { message } = await refusal({ 'poetry.lock': lock.replace('"idna"', '"no-such-package-of-ours"') })
+      const { message } = await refused({ 'poetry.lock': lock.replace('"idna"', '"no-such-package-of-ours"') })
       assert.match(message, /no-such-package-of-ours: it is not on the index/)
     })
 
     test('a version of the lock file that is to come, and a damaged one', async () => {
-      const newer = await refusal({ 'poetry.lock': lock.replace('lock-version = "2.1"', 'lock-version = "3.0"') })
+      const newer = await refused({ 'poetry.lock': lock.replace('lock-version = "2.1"', 'lock-version = "3.0"') })
       assert.match(newer.message, /The lock file is not compatible with the current version of Poetry/)
-      const damaged = await refusal({ 'poetry.lock': lock.replace('groups = ["main"]', '') })
+      const damaged = await refused({ 'poetry.lock': lock.replace('groups = ["main"]', '') })
       assert.match(damaged.message, /^poetry\.lock: poetry can't read it \(KeyError: 'groups'\)/)
     })
 
     test('a project that poetry finds fault with, by its own explanation in full', async () => {
-      const { file, message, hint } = await refusal({
+      const { file, message, hint } = await refused({
         'pyproject.toml': PROJECT.replace('version = "0.3.0"', 'versio = 3'),
       })
       assert.equal(file, 'pyproject.toml')
@@ -187,7 +133,7 @@ describe('poetry.lock', () => {
     test('a path outside of the repository', async () => {
       const path =
         '[[package]]\nname = "tool"\nversion = "1"\noptional = false\npython-versions = "*"\ngroups = ["main"]\nfiles = []\n\n[package.source]\ntype = "directory"\nurl = "../tool"\n\n'
-      const { message, hint } = await refusal({ 'poetry.lock': path + lock })
+      const { message, hint } = await refused({ 'poetry.lock': path + lock })
       assert.match(message, /tool: its path leads out of the repository: \.\.\/tool/)
       assert.match(hint, /Move it into the repository/)
     })

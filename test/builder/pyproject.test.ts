@@ -1,25 +1,12 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import type { InterpreterRequest } from '../../common/contract.ts'
-import type { BaseImage } from '../../service/image/base.ts'
-import { loadSpec } from '../../service/interpreter/formats.ts'
 import type { Lock } from '../../service/interpreter/lock.ts'
-import type { Probe } from '../../service/interpreter/probe.ts'
-import { ResolutionFailed } from '../../service/interpreter/resolution.ts'
-import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
-import { codeFiles } from '../support/code-files.ts'
+import { refusal, resolving } from '../support/resolving.ts'
 
 /** pyproject.toml without a lock, through the real resolver. */
 
-let parts: TestBuilder
-let base: BaseImage
-let probe: Probe
-before(async () => {
-  parts = await testBuilder()
-  base = await testBase('3.11')
-  probe = await parts.builder.probe(base, STEP)
-})
-after(() => parts[Symbol.asyncDispose]())
+const { resolve: resolveFiles } = await resolving('pyproject.toml')
 
 const PYPROJECT = `[project]
 name = "wood"
@@ -43,23 +30,11 @@ async function resolve(
   code: string | Record<string, string>,
   request: Partial<InterpreterRequest> = {},
 ): Promise<Lock> {
-  const path = request.interpreter ?? 'pyproject.toml'
-  const files = typeof code === 'string' ? { [path]: code } : code
-  const spec = await loadSpec(codeFiles(files), { ...request, interpreter: path })
-  return await parts.builder.resolve(base, spec, probe, { ...STEP, domain: 'rep_test' })
+  const { interpreter = 'pyproject.toml' } = request
+  return await resolveFiles(typeof code === 'string' ? { [interpreter]: code } : code, request)
 }
 
 const names = ({ artifacts }: Lock) => artifacts.map(({ name }) => name)
-
-async function refusal(asked: Promise<unknown>): Promise<ResolutionFailed> {
-  return asked.then(
-    () => assert.fail('resolved'),
-    (error) => {
-      assert.ok(error instanceof ResolutionFailed, String(error?.stack))
-      return error
-    },
-  )
-}
 
 test('dependencies alone, extras that name others, groups that include others', async () => {
   const plain = await resolve(PYPROJECT)

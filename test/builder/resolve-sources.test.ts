@@ -1,38 +1,30 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { ResolutionFailed } from '../../service/builder/builder.ts'
 import { LimitReached } from '../../service/builder/context.ts'
-import type { BaseImage } from '../../service/image/base.ts'
 import { loadSpec } from '../../service/interpreter/formats.ts'
 import type { Artifact } from '../../service/interpreter/lock.ts'
-import type { Probe } from '../../service/interpreter/probe.ts'
 import { createGitDependencies, type GitDependencies } from '../../service/source/git-dependencies.ts'
-import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
+import { STEP } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { codeTree } from '../support/code-tree.ts'
 import { type GitHost, serveGit } from '../support/git-http.ts'
 import { TestRepository } from '../support/repositories.ts'
+import { refusal, resolving } from '../support/resolving.ts'
 import { makeWheel } from '../support/wheels.ts'
 
 /** Requirements that name projects and files of the code, and git repositories; resolved by the real builder. */
 
-let parts: TestBuilder
-let base: BaseImage
-let probe: Probe
+const { parts, base, probe } = await resolving()
 let host: GitHost
 let git: GitDependencies
 const ended: (() => unknown)[] = []
 before(async () => {
-  parts = await testBuilder()
-  base = await testBase('3.11')
-  probe = await parts.builder.probe(base, STEP)
   host = await serveGit({ after: (end: never) => ended.push(end) } as never, join(parts.folder, 'git'))
   git = createGitDependencies({ blobs: parts.blobs, folder: join(parts.folder, 'dependencies'), gitUrl: host.url })
 })
 after(async () => {
   for (const end of ended) await end()
-  await parts?.[Symbol.asyncDispose]()
 })
 
 type Files = Record<string, string | Buffer>
@@ -43,15 +35,7 @@ async function resolved(files: Files, builder = parts.builder, lines: string[] =
   return await builder.resolve(base, spec, probe, options)
 }
 
-async function refused(files: Files): Promise<ResolutionFailed> {
-  const error = await resolved(files).then(
-    (lock) => assert.fail(lock.text),
-    (error) => error,
-  )
-  assert.ok(error instanceof ResolutionFailed, String(error?.stack))
-  assert.notEqual(error.hint, '')
-  return error
-}
+const refused = (files: Files) => refusal(resolved(files))
 
 const rows = (artifacts: Artifact[]) =>
   artifacts.map(({ name, kind, path, editable, commit }) => [name, kind, path ?? commit, editable])

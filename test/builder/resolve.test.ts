@@ -1,30 +1,17 @@
 import assert from 'node:assert/strict'
 import { text } from 'node:stream/consumers'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import type { Builder } from '../../service/builder/builder.ts'
 import { LimitReached } from '../../service/builder/context.ts'
 import { Step } from '../../service/builder/step.ts'
 import { uvPlatform } from '../../service/builder/uv.ts'
-import type { BaseImage } from '../../service/image/base.ts'
 import type { Lock } from '../../service/interpreter/lock.ts'
 import { DEFAULT_INDEX } from '../../service/interpreter/lock.ts'
-import type { Probe } from '../../service/interpreter/probe.ts'
-import { ResolutionFailed } from '../../service/interpreter/resolution.ts'
 import type { FormatName, InterpreterSpec } from '../../service/interpreter/spec.ts'
-import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
+import { STEP, testBase } from '../support/builder.ts'
+import { ASK, pins, refusal, resolving } from '../support/resolving.ts'
 
-let parts: TestBuilder
-let base: BaseImage
-let probe: Probe
-before(async () => {
-  parts = await testBuilder()
-  base = await testBase('3.11')
-  probe = await parts.builder.probe(base, STEP)
-})
-after(() => parts[Symbol.asyncDispose]())
-
-/** One domain for most of these tests: its resolver stays warm. */
-const ask = { ...STEP, domain: 'rep_test' }
+const { parts, base, probe } = await resolving()
 
 function specOf(
   text: string,
@@ -35,18 +22,7 @@ function specOf(
 }
 
 function resolve(text: string, more?: Record<string, string>, builder: Builder = parts.builder): Promise<Lock> {
-  return builder.resolve(base, specOf(text, more), probe, ask)
-}
-
-async function refusal(asked: Promise<unknown>): Promise<ResolutionFailed> {
-  return asked.then(
-    () => assert.fail('resolved'),
-    (error) => {
-      assert.ok(error instanceof ResolutionFailed, String(error?.stack))
-      assert.notEqual(error.hint, '')
-      return error
-    },
-  )
+  return builder.resolve(base, specOf(text, more), probe, ASK)
 }
 
 /** The index that pip asks by default. */
@@ -64,8 +40,6 @@ async function defaultIndex(): Promise<string> {
   await step.finish()
   return said.trim()
 }
-
-const names = ({ artifacts }: Lock) => artifacts.map(({ name, version }) => `${name}==${version}`)
 
 describe('platforms as uv names them', () => {
   for (const [machine, name, version, platform] of [
@@ -91,8 +65,8 @@ describe('requirements.txt', () => {
         'more/base.txt': '-c limits.txt\nrequests[socks]>=2\n',
         'more/limits.txt': 'idna<3.8\nurllib3==2.2.3\n',
       })
-      const lock = await parts.builder.resolve(itsBase, spec, itsProbe, ask)
-      const found = names(lock)
+      const lock = await parts.builder.resolve(itsBase, spec, itsProbe, ASK)
+      const found = pins(lock)
       for (const name of ['markupsafe==3.0.2', 'urllib3==2.2.3']) assert.ok(found.includes(name), `${found}`)
       assert.ok(found.some((name) => name.startsWith('pysocks==')) && !found.some((name) => name.startsWith('six==')))
       const wheel = lock.artifacts.find(({ name }) => name === 'markupsafe')
@@ -125,7 +99,7 @@ describe('requirements.txt', () => {
     await resolveFor('rep_one')
     assert.equal((await own()).length, 2)
     await parts.engine.container(one as string).remove()
-    assert.deepEqual(names(await resolveFor('rep_one')), ['six==1.16.0'])
+    assert.deepEqual(pins(await resolveFor('rep_one')), ['six==1.16.0'])
     assert.ok(!(await own()).includes(one as string))
     await builder.resolve(base, specOf('six==1.16.0\n'), probe, STEP)
     assert.equal((await own()).length, 2)
@@ -157,10 +131,10 @@ describe('requirements.txt', () => {
     const index = await defaultIndex()
     const builder = parts.another({ indexUrl: index })
     for (const line of ['six==1.16.0\n', 'docopt==0.6.2\n']) {
-      const lock = await builder.resolve(base, specOf(line), probe, ask)
+      const lock = await builder.resolve(base, specOf(line), probe, ASK)
       assert.equal(lock.artifacts[0]?.index, index)
     }
-    const direct = await builder.resolve(base, specOf(`six @ ${six?.url}\n`), probe, ask)
+    const direct = await builder.resolve(base, specOf(`six @ ${six?.url}\n`), probe, ASK)
     assert.equal(direct.artifacts[0]?.index, undefined)
     await builder.close()
   })
@@ -204,7 +178,7 @@ describe('requirements.txt', () => {
   test('a Python that is too old is explained', async () => {
     const old = await testBase('3.9')
     const oldProbe = await parts.builder.probe(old, STEP)
-    const error = await refusal(parts.builder.resolve(old, specOf('six\nnumpy==2.3.0\n'), oldProbe, ask))
+    const error = await refusal(parts.builder.resolve(old, specOf('six\nnumpy==2.3.0\n'), oldProbe, ASK))
     assert.equal(error.line, 2)
     assert.match(error.message, /requested Python version|Python>=3.1\d|does not satisfy/)
     assert.match(error.hint, /python-version/)
@@ -217,7 +191,7 @@ describe('requirements.txt', () => {
 
   test('an sdist is built for its metadata, and then to a wheel, in the base', async () => {
     const lines: string[] = []
-    const options = { ...ask, report: (line: string) => void lines.push(line) }
+    const options = { ...ASK, report: (line: string) => void lines.push(line) }
     const lock = await parts.builder.resolve(base, specOf('docopt==0.6.2\nsix==1.16.0\n'), probe, options)
     const [docopt, six] = lock.artifacts
     assert.deepEqual([docopt?.kind, docopt?.filename], ['sdist', 'docopt-0.6.2.tar.gz'])
@@ -227,7 +201,7 @@ describe('requirements.txt', () => {
 })
 
 describe('pylock.toml', () => {
-  const resolveLock = (text: string) => parts.builder.resolve(base, specOf(text, {}, 'pylock.toml'), probe, ask)
+  const resolveLock = (text: string) => parts.builder.resolve(base, specOf(text, {}, 'pylock.toml'), probe, ASK)
 
   test('a lock by uv gives the same artifacts, and stays as it is', async () => {
     const made = await resolve('requests==2.32.3\n')
@@ -260,7 +234,7 @@ version = "2"
 directory = { path = "../libs/sub" }
 `
     const spec = { format: 'pylock.toml' as const, path: 'app/pylock.toml', files: { 'app/pylock.toml': lock } }
-    const { artifacts } = await parts.builder.resolve(base, spec, probe, ask)
+    const { artifacts } = await parts.builder.resolve(base, spec, probe, ASK)
     const six = 'six-1.16.0-py3-none-any.whl'
     assert.deepEqual(artifacts, [
       { name: 'here', version: '0', kind: 'directory', filename: 'here', path: 'app', editable: true },
@@ -285,9 +259,9 @@ directory = { path = "../libs/sub" }
     ].join('')
     const ask = (more: object) =>
       parts.builder.resolve(base, { ...specOf(text, {}, 'pylock.toml'), ...more }, probe, STEP)
-    assert.deepEqual(names(await ask({})), ['elm==1'])
-    assert.deepEqual(names(await ask({ extras: ['Fast'], groups: ['lint'] })), ['ash==1', 'elm==1', 'oak==1'])
-    assert.deepEqual(names(await ask({ 'without-groups': ['Dev'] })), [])
+    assert.deepEqual(pins(await ask({})), ['elm==1'])
+    assert.deepEqual(pins(await ask({ extras: ['Fast'], groups: ['lint'] })), ['ash==1', 'elm==1', 'oak==1'])
+    assert.deepEqual(pins(await ask({ 'without-groups': ['Dev'] })), [])
     const error = await refusal(ask({ groups: ['docs'] }))
     assert.match(error.message, /^pylock\.toml: it has no group 'docs'; it has dev, lint$/)
     assert.match((await refusal(ask({ extras: ['slow'] }))).message, /no extra 'slow'; it has fast/)
@@ -356,7 +330,7 @@ describe('limits of resolving', () => {
     const hasty = parts.another({ limits: { timeout: 1 } })
     await assert.rejects(resolve('six\n', {}, hasty), (error) => error instanceof LimitReached)
     const abort = AbortSignal.abort(new Error('superseded'))
-    const asked = parts.builder.resolve(base, specOf('six\n'), probe, { ...ask, signal: abort })
+    const asked = parts.builder.resolve(base, specOf('six\n'), probe, { ...ASK, signal: abort })
     await assert.rejects(asked, /superseded/)
   })
 })

@@ -1,29 +1,15 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
-import type { InterpreterRequest } from '../../common/contract.ts'
-import type { BaseImage } from '../../service/image/base.ts'
+import { describe, test } from 'node:test'
 import { loadSpec } from '../../service/interpreter/formats.ts'
 import type { Lock } from '../../service/interpreter/lock.ts'
-import type { Probe } from '../../service/interpreter/probe.ts'
-import { ResolutionFailed } from '../../service/interpreter/resolution.ts'
-import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
+import { STEP, testBase } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
+import { ASK, pins, refusal, resolving } from '../support/resolving.ts'
 import { uvLock } from '../support/uv-lock.ts'
 
 /** uv.lock, made by uv itself, through the real resolver. */
 
-let parts: TestBuilder
-let base: BaseImage
-let probe: Probe
-/** Of `project`. */
-let lock: string
-before(async () => {
-  parts = await testBuilder()
-  base = await testBase('3.11')
-  probe = await parts.builder.probe(base, STEP)
-  lock = await uvLock(parts, project)
-})
-after(() => parts[Symbol.asyncDispose]())
+const { parts, resolve } = await resolving('uv.lock')
 
 const PYPROJECT = `[project]
 name = "wood"
@@ -43,31 +29,14 @@ dev = ["iniconfig==2.0.0"]
 lint = ["toolz==1.0.0", { include-group = "dev" }]
 `
 const project = { 'pyproject.toml': PYPROJECT }
-
-async function resolve(files: Record<string, string>, request: Partial<InterpreterRequest> = {}): Promise<Lock> {
-  const path = request.interpreter ?? 'uv.lock'
-  const spec = await loadSpec(codeFiles(files), { ...request, interpreter: path })
-  return await parts.builder.resolve(base, spec, probe, { ...STEP, domain: 'rep_test' })
-}
-
-const names = ({ artifacts }: Lock) => artifacts.map(({ name, version }) => `${name}==${version}`)
-
-async function refusal(asked: Promise<unknown>): Promise<ResolutionFailed> {
-  return asked.then(
-    () => assert.fail('resolved'),
-    (error) => {
-      assert.ok(error instanceof ResolutionFailed, String(error?.stack))
-      return error
-    },
-  )
-}
+const lock = await uvLock(parts, project)
 
 describe('groups and extras', () => {
   test('the default group comes with it, what is asked for is added, markers are those of the target', async () => {
     const plain = await resolve({ ...project, 'uv.lock': lock })
-    assert.deepEqual(names(plain), ['idna==3.7', 'iniconfig==2.0.0'])
+    assert.deepEqual(pins(plain), ['idna==3.7', 'iniconfig==2.0.0'])
     const more = await resolve({ ...project, 'uv.lock': lock }, { groups: ['lint'], extras: ['fast'] })
-    assert.deepEqual(names(more), ['idna==3.7', 'iniconfig==2.0.0', 'six==1.16.0', 'toolz==1.0.0'])
+    assert.deepEqual(pins(more), ['idna==3.7', 'iniconfig==2.0.0', 'six==1.16.0', 'toolz==1.0.0'])
     for (const artifact of more.artifacts) {
       assert.deepEqual([artifact.kind, artifact.index], ['wheel', 'default'])
       assert.match(artifact.sha256 ?? '', /^[0-9a-f]{64}$/)
@@ -78,10 +47,10 @@ describe('groups and extras', () => {
 
   test('the default group left out, and one that is asked for with a group that is left out', async () => {
     const files = { ...project, 'uv.lock': lock }
-    assert.deepEqual(names(await resolve(files, { 'without-groups': ['dev'] })), ['idna==3.7'])
+    assert.deepEqual(pins(await resolve(files, { 'without-groups': ['dev'] })), ['idna==3.7'])
     const lint = { groups: ['lint'], 'without-groups': ['dev'] }
     // The group that includes it has its packages all the same, as "uv sync" has them.
-    assert.deepEqual(names(await resolve(files, lint)), ['idna==3.7', 'iniconfig==2.0.0', 'toolz==1.0.0'])
+    assert.deepEqual(pins(await resolve(files, lint)), ['idna==3.7', 'iniconfig==2.0.0', 'toolz==1.0.0'])
     const error = await refusal(resolve(files, { 'without-groups': ['docs'] }))
     assert.match(error.message, /^uv\.lock: Group `docs` is not defined/)
   })
@@ -89,8 +58,8 @@ describe('groups and extras', () => {
   test('the default groups that the project names itself', async () => {
     const own = { 'pyproject.toml': `${PYPROJECT}\n[tool.uv]\ndefault-groups = ["lint"]\n` }
     const files = { ...own, 'uv.lock': await uvLock(parts, own) }
-    assert.deepEqual(names(await resolve(files)), ['idna==3.7', 'iniconfig==2.0.0', 'toolz==1.0.0'])
-    assert.deepEqual(names(await resolve(files, { 'without-groups': ['lint'] })), ['idna==3.7'])
+    assert.deepEqual(pins(await resolve(files)), ['idna==3.7', 'iniconfig==2.0.0', 'toolz==1.0.0'])
+    assert.deepEqual(pins(await resolve(files, { 'without-groups': ['lint'] })), ['idna==3.7'])
   })
 
   test('one that is not there is named', async () => {
@@ -135,7 +104,7 @@ describe('a lock older than its pyproject.toml', () => {
       "python_version < '3.11'",
       "python_full_version<'3.11'",
     )
-    assert.deepEqual(names(await resolve({ 'pyproject.toml': other, 'uv.lock': lock })), [
+    assert.deepEqual(pins(await resolve({ 'pyproject.toml': other, 'uv.lock': lock })), [
       'idna==3.7',
       'iniconfig==2.0.0',
     ])
@@ -145,11 +114,7 @@ describe('a lock older than its pyproject.toml', () => {
 for (const version of ['0.5.0', '0.6.17', '0.8.0']) {
   test(`a lock by uv ${version} gives the same`, async () => {
     const files = { ...project, 'uv.lock': await uvLock(parts, project, version) }
-    assert.deepEqual(names(await resolve(files, { extras: ['fast'] })), [
-      'idna==3.7',
-      'iniconfig==2.0.0',
-      'six==1.16.0',
-    ])
+    assert.deepEqual(pins(await resolve(files, { extras: ['fast'] })), ['idna==3.7', 'iniconfig==2.0.0', 'six==1.16.0'])
   })
 }
 
@@ -158,7 +123,7 @@ for (const python of ['3.9', '3.13'] as const) {
     const itsBase = await testBase(python)
     const itsProbe = await parts.builder.probe(itsBase, STEP)
     const spec = await loadSpec(codeFiles({ ...project, 'uv.lock': lock }), { interpreter: 'uv.lock' })
-    const made = await parts.builder.resolve(itsBase, spec, itsProbe, { ...STEP, domain: 'rep_test' })
+    const made = await parts.builder.resolve(itsBase, spec, itsProbe, ASK)
     const found = made.artifacts.map(({ name }) => name)
     assert.deepEqual(found, ['idna', 'iniconfig', ...(python === '3.9' ? ['tomli'] : [])])
   })
@@ -166,7 +131,7 @@ for (const python of ['3.9', '3.13'] as const) {
 
 test('in a sub-folder', async () => {
   const files = { 'py/pyproject.toml': PYPROJECT, 'py/uv.lock': lock }
-  assert.deepEqual(names(await resolve(files, { interpreter: 'py/uv.lock' })), ['idna==3.7', 'iniconfig==2.0.0'])
+  assert.deepEqual(pins(await resolve(files, { interpreter: 'py/uv.lock' })), ['idna==3.7', 'iniconfig==2.0.0'])
   const stale = { ...files, 'py/pyproject.toml': PYPROJECT.replace('idna==3.7', 'idna==3.8') }
   const error = await refusal(resolve(stale, { interpreter: 'py/uv.lock' }))
   assert.match(error.message, /^py\/pyproject\.toml:6: py\/pyproject\.toml asks for idna==3\.8/)
@@ -191,7 +156,7 @@ describe('projects of the code', () => {
       ['elm', 'packages/elm', true],
       ['oak', 'packages/oak', true],
     ])
-    assert.ok(names(lock).includes('idna==3.7') && names(lock).includes('six==1.16.0'))
+    assert.ok(pins(lock).includes('idna==3.7') && pins(lock).includes('six==1.16.0'))
     const more = { ...files, 'packages/ash/pyproject.toml': member('ash', build) }
     const error = await refusal(resolve({ ...more, 'uv.lock': await uvLock(parts, files) }))
     assert.match(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { type TestBuilder, testBuilder } from '../support/builder.ts'
-import { poetryLock } from '../support/poetry.ts'
+import { poetryLock, poetryProject } from '../support/poetry.ts'
 import type { Project } from '../support/project.ts'
 import { TestRepository } from '../support/repositories.ts'
 import { ServiceUnderTest } from '../support/service-under-test.ts'
@@ -33,35 +33,17 @@ function member(name: string, code: string, folder = ''): Record<string, string>
   return { [`${folder}pyproject.toml`]: table + python + BUILD, [`${folder}${name}/__init__.py`]: `${code}\n` }
 }
 
-const pyproject = (idna: string) => `[tool.poetry]
-name = "shop"
-version = "0.3.0"
-description = ""
-authors = ["A <a@example.org>"]
-
-[tool.poetry.dependencies]
-python = "^3.9"
-idna = "${idna}"
-tools = { path = "libs/tools", develop = true }
-copied = { path = "libs/copied" }
-rates = { git = "file://${git}", branch = "main" }
-packaging = { version = "24.1", optional = true }
-
-[tool.poetry.extras]
-versions = ["packaging"]
-
-[tool.poetry.group.dev.dependencies]
-iniconfig = "2.0.0"
-
-[tool.poetry.group.docs]
-optional = true
-[tool.poetry.group.docs.dependencies]
-six = "1.16.0"
-
-[tool.poetry.scripts]
-shop = "shop:main"
-
-${BUILD}`
+const pyproject = (idna: string) =>
+  [
+    poetryProject([
+      `idna = "${idna}"`,
+      'tools = { path = "libs/tools", develop = true }',
+      'copied = { path = "libs/copied" }',
+      `rates = { git = "file://${git}", branch = "main" }`,
+    ]),
+    '[tool.poetry.scripts]\nshop = "shop:main"\n',
+    BUILD,
+  ].join('\n')
 
 const SHOP = `import copied, idna, iniconfig, packaging, rates, six, tools
 def main():

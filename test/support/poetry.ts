@@ -15,6 +15,35 @@ const TOOLS: Record<string, string[]> = {
 export type PoetryVersion = '1.2' | '1.8' | '2.5'
 
 /**
+ * The pyproject.toml of a project `shop` that has an extra, a group and an optional group.
+ * @param dependencies its lines besides python's
+ */
+export function poetryProject(dependencies: string[], mode = ''): string {
+  return `[tool.poetry]
+name = "shop"
+version = "0.3.0"
+description = ""
+authors = ["A <a@example.org>"]
+${mode}
+[tool.poetry.dependencies]
+python = "^3.9"
+${dependencies.join('\n')}
+packaging = { version = "24.1", optional = true }
+
+[tool.poetry.extras]
+versions = ["packaging"]
+
+[tool.poetry.group.dev.dependencies]
+iniconfig = "2.0.0"
+
+[tool.poetry.group.docs]
+optional = true
+[tool.poetry.group.docs.dependencies]
+six = "1.16.0"
+`
+}
+
+/**
  * The poetry.lock that this version of poetry makes of a project: its files by their paths, pyproject.toml at the root.
  * @param git a folder of this machine that is there too: a repository that the project depends on
  */
