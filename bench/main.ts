@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { CommandFailed } from '../machine/command.ts'
 import { SetupImpossible } from '../machine/packages.ts'
+import { runProgram } from '../machine/program.ts'
 import { action } from './action.ts'
 import { bake } from './bake.ts'
 import { Bench } from './bench.ts'
@@ -56,23 +56,7 @@ function say(line: string): void {
   console.log(line)
 }
 
-await using cleanup = new AsyncDisposableStack()
-for (const [name, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-] as const)
-  process.once(name, async () => {
-    await cleanup.disposeAsync()
-    process.exit(code)
-  })
-
-try {
+await runProgram(async (cleanup) => {
   const { values, positionals } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true })
   await main(choose(positionals), values.json, cleanup)
-} catch (error) {
-  if (!cleanup.disposed) {
-    const isKnown = error instanceof SetupImpossible || error instanceof CommandFailed
-    console.error(isKnown ? error.message : error)
-    process.exitCode = 1
-  }
-}
+})

@@ -1,8 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { CommandFailed } from '../machine/command.ts'
 import { removeImages } from '../machine/local-base.ts'
-import { SetupImpossible } from '../machine/packages.ts'
+import { runProgram } from '../machine/program.ts'
 import { Account } from './account.ts'
 import { prepareMachine } from './prepare.ts'
 import { addRequirement, createSample } from './sample.ts'
@@ -47,25 +46,7 @@ function say(line: string): void {
   console.log(line)
 }
 
-/** Whatever happens, ends what was started, the last first. */
-await using cleanup = new AsyncDisposableStack()
-for (const [name, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-] as const)
-  process.once(name, async () => {
-    say(`${name}: ending what was started …`)
-    await cleanup.disposeAsync()
-    process.exit(code)
-  })
-
-try {
+await runProgram(async (cleanup) => {
   const { values } = parseArgs({ options: { json: { type: 'string' } } })
   await main(cleanup, values.json)
-} catch (error) {
-  if (!cleanup.disposed) {
-    const isKnown = error instanceof SetupImpossible || error instanceof CommandFailed
-    console.error(isKnown ? error.message : error)
-    process.exitCode = 1
-  }
-}
+})
