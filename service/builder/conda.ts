@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs'
 import * as z from 'zod/mini'
+import type { CondaFile } from '../image/conda-fragment.ts'
 import type { Artifact } from '../interpreter/lock.ts'
 import type { CondaRequest, Resolved } from '../interpreter/resolution.ts'
 import type { Report, ResolveOptions, StepOptions } from './builder.ts'
@@ -33,24 +34,10 @@ export interface LinkRequest {
   subdir: string
 }
 
-/** One file or link of a linked package. */
-export interface LinkedFile {
-  /** Inside the environment. */
-  path: string
-  mode: number
-  /** Seconds since 1970, as the package has it; 0 for what linking makes. */
-  mtime: number
-  link?: string
-  /** Bytes. */
-  size: number
-  /** To be read once, and in the order of the files. */
-  content: () => AsyncIterable<Buffer>
-}
-
 /** A package as it is in an environment. */
 export interface LinkedPackage {
   /** In the order of their paths. */
-  files: LinkedFile[]
+  files: CondaFile[]
   /** It has a script that conda would run after linking; nobody does here. */
   script: boolean
 }
@@ -129,7 +116,7 @@ export class CondaTool {
   }
 }
 
-function filesOf(frames: Frames, rows: z.infer<typeof Row>[]): LinkedFile[] {
+function filesOf(frames: Frames, rows: z.infer<typeof Row>[]): CondaFile[] {
   return rows.map(([path, mode, mtime, link, size]) => {
     return { path, mode, mtime, size, content: () => frames.pieces(size), ...(link !== null && { link }) }
   })
