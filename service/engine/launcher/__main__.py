@@ -29,7 +29,8 @@ import sys
 import time
 
 from child import Child
-from machine import complain, ensure_home, kill_all, oom_kills, read, set_dumpable, signal_name
+from machine import complain, ensure_home, kill_all, oom_kills, read, set_dumpable
+from outcome import NO_RESULT, outcome, said
 from service import Service
 from spool import BEGAN, NOTE, OUTCOME, READY, RESULT, STDERR, STDOUT, encode, microseconds
 
@@ -217,7 +218,7 @@ class Launcher:
                 self.child_ended(status)
 
     def child_ended(self, status):
-        how = f"exit code {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else signal_name(os.WTERMSIG(status))
+        how = said(status)
         if self.state == "running":
             self.child.status = status
             self.timeout_at = NEVER
@@ -264,24 +265,13 @@ class Launcher:
 
     def finish(self):
         status, error = self.child.status, self.error
-        exited = os.WIFEXITED(status)
-        if self.child.function and exited and os.WEXITSTATUS(status) == 0 and self.result is None and error is None:
-            error = {
-                "code": "no-result",
-                "message": "the function ended the process before it returned",
-                "hint": "return from the function; do not call sys.exit or os._exit in it",
-            }
+        if self.child.function and said(status) == "exit code 0" and self.result is None:
+            error = error or NO_RESULT
         if self.result is not None:
             self.spool.append(RESULT, self.result)
-        outcome = {
-            "exitCode": os.WEXITSTATUS(status) if exited else None,
-            "signal": None if exited else signal_name(os.WTERMSIG(status)),
-            "reason": self.reason,
-            "oom": oom_kills() > self.ooms,
-            "seconds": round(time.monotonic() - self.started, 6),
-            "error": error,
-        }
-        self.spool.append(OUTCOME, json.dumps(outcome).encode())
+        seconds = round(time.monotonic() - self.started, 6)
+        ended = outcome(status, self.reason, oom_kills() > self.ooms, seconds, error)
+        self.spool.append(OUTCOME, json.dumps(ended).encode())
         self.kill_at = self.drain_at = self.close_at = NEVER
         self.state = "ended"
 
