@@ -4,8 +4,8 @@ import type { LayoutLayer } from './layout.ts'
 import type { OwnEntry } from './skeleton.ts'
 import { type Clash, type EnvironmentTree, sameContent } from './tree.ts'
 
-/** What a layer is for. */
-export type LayerKind = 'skeleton' | 'artifacts' | 'whiteouts' | 'fix-ups'
+/** What a layer is for; `changes` are what is small of a delta. */
+export type LayerKind = 'skeleton' | 'artifacts' | 'whiteouts' | 'changes'
 
 /** Bytes of a fragment that go into a layer: whole gzip members, from `start` up to but not including `end`. */
 export interface Run {

@@ -6,7 +6,7 @@ import { LAYER_FORMAT } from './keys.ts'
 const DigestText = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'must be a sha256 digest')
 
 const LayoutLayerJson = z.object({
-  kind: z.enum(['skeleton', 'artifacts', 'whiteouts', 'fix-ups']),
+  kind: z.enum(['skeleton', 'artifacts', 'whiteouts', 'changes']),
   key: z.string(),
   title: z.string(),
   bytes: z.int(),

@@ -8,8 +8,8 @@ import type { EnvironmentTree } from './tree.ts'
 const HEAVY = 4_000_000
 /** Layers, the base's included, that a fresh layout tries not to exceed: each takes an engine 50 ms, however small. */
 const MOST_FRESH_LAYERS = 40
-/** Compressed bytes below which artifacts share layers once there are too many of them. */
-const SMALL = 1_000_000
+/** Compressed bytes below which artifacts share layers: in a delta, and in a fresh layout of too many of them. */
+export const SMALL = 1_000_000
 const BUCKETS = 8
 
 type Weighted = Pick<PlannedArtifact, 'name' | 'weight'>
@@ -52,7 +52,7 @@ export function freshLayers(artifacts: PlannedArtifact[], tree: EnvironmentTree,
   )
 }
 
-/** The layer that an artifact has for itself. */
+/** The layer that a large artifact has for itself in a delta. */
 export function artifactLayer(artifact: PlannedArtifact, tree: EnvironmentTree): NewLayer {
   return fragmentsLayer(titleOf(artifact), fragmentsOf(artifact), tree)
 }
@@ -80,7 +80,8 @@ function measured(artifact: PlannedArtifact, fragments: Fragment[], tree: Enviro
   return { name: artifact.name, title, fragments, bytes: visibleBytes(fragments, tree) }
 }
 
-function titleOf({ name, version }: PlannedArtifact): string {
+/** `six 1.17.0` */
+export function titleOf({ name, version }: PlannedArtifact): string {
   return `${name} ${version}`
 }
 

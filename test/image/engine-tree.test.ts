@@ -1,5 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -56,6 +57,8 @@ const e1: MadeArtifact = {
 }
 const f1 = made('f', '1', { 'l/data': 'a folder over a link' })
 
+const g1 = made('g', '1', { 'ns/x.py': 'g', 'g.bin': randomBytes(600_000).toString('hex').repeat(2), l: 'a file' })
+
 /** Each state is a delta on the one before. */
 const STATES: [string, MadeArtifact[]][] = [
   ['two owners of a path', [a1, b1]],
@@ -64,6 +67,7 @@ const STATES: [string, MadeArtifact[]][] = [
   ['the folder again, what was in it before, a layer for the second time, a link', [a1, b1, e1]],
   ['another version, and a folder in place of the link', [a2, b1, e1, f1]],
   ['the link again, whole folders gone', [b1, e1]],
+  ['a layer for a large one, that wins a path and gives way to a folder', [b1, f1, g1]],
 ]
 
 test('an engine shows the tree of every delta as it is by definition', { timeout: 300_000 }, async (t) => {

@@ -1,4 +1,5 @@
 import { deepEqual, equal } from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { assembleImage } from '../../service/image/assemble.ts'
@@ -17,6 +18,9 @@ import {
 import { MemoryBlobs } from '../support/memory-blobs.ts'
 import { applyLayers, installOneByOne } from '../support/trees.ts'
 
+/** Over a million bytes however well they are compressed: artifacts with it have layers of their own in deltas. */
+const LARGE = randomBytes(600_000).toString('hex').repeat(2)
+
 /** Few names, so that artifacts meet in files, in folders, and in files that are another's folders. */
 const part = fc.constantFrom('ns', 'a', 'x.py', 'y.py', '__init__.py', '__pycache__')
 const path = fc.oneof(
@@ -26,7 +30,10 @@ const path = fc.oneof(
 )
 const file = fc.record({
   path: path.map((below) => `${SITE}/${below}`),
-  content: fc.constantFrom('', '1', '2', 'ns'),
+  content: fc.oneof(
+    { weight: 40, arbitrary: fc.constantFrom('', '1', '2', 'ns') },
+    { weight: 1, arbitrary: fc.constant(LARGE) },
+  ),
   mode: fc.constantFrom(0o644, 0o644, 0o755, 0o777),
 })
 const link = fc.record({

@@ -140,10 +140,10 @@ test('a whiteout takes whole folders, and spares what another owns', async () =>
   })
   const parent = layoutOf(planFresh(request(await stored(shared('a'), shared('b'), madeModule('c')))))
   const plan = await planDelta(request(await stored(shared('b'))), parent, load)
-  const whiteouts = plan.layers.at(-1) as NewLayer
-  equal(whiteouts.kind, 'whiteouts')
+  const changes = plan.layers.at(-1) as NewLayer
+  deepEqual([changes.kind, changes.title, changes.parts], ['changes', 'removes 5 paths', []])
   deepEqual(
-    whiteouts.own.filter(({ type }) => type === 'file').map(({ path }) => path),
+    changes.own.filter(({ type }) => type === 'file').map(({ path }) => path),
     ['.wh.c', '.wh.c-1.dist-info', 'ns/__pycache__/.wh.a.cpython-311.pyc', 'ns/.wh.a', 'ns/.wh.a.py'].map(
       (path) => `${SITE}/${path}`,
     ),
@@ -164,12 +164,29 @@ test('what a removed artifact hid is copied on top', async () => {
   const parent = layoutOf(planFresh(request(await stored(a, b))))
   const [artifact] = await stored(a)
   const plan = await planDelta(request(artifact ? [artifact] : []), parent, load)
-  const fixUps = plan.layers.at(-1) as NewLayer
-  equal(fixUps.kind, 'fix-ups')
+  const changes = plan.layers.at(-1) as NewLayer
+  deepEqual([changes.kind, changes.title], ['changes', 'restores 1 path'])
   const entry = artifact?.files.entries[0]
   deepEqual(
-    fixUps.parts.map(({ runs }) => runs),
+    changes.parts.map(({ runs }) => runs),
     [[{ start: entry?.start, end: entry?.end }]],
+  )
+})
+
+test('what is small of a change is one layer; what is large, and whiteouts of what others take the place of, are not', async () => {
+  const folder = { name: 'a', version: '1', files: [{ path: `${SITE}/a/deep/x.py`, content: '' }] }
+  const file = { name: 'b', version: '1', files: [{ path: `${SITE}/a`, content: '' }] }
+  const parent = layoutOf(planFresh(request(await stored(folder, madeModule('c')))))
+  const large = sized(await stored(madeModule('large')), 1_000_000)
+  const added = [...(await stored(file, madeModule('c', '2'))), ...large]
+  const { layers } = await planDelta(request(added), parent, load)
+  deepEqual(
+    layers.slice(parent.layers.length).map(({ kind, title }) => [kind, title]),
+    [
+      ['whiteouts', 'removes 1 path'],
+      ['artifacts', 'large 1'],
+      ['changes', 'b 1, c 2, removes 1 path'],
+    ],
   )
 })
 
