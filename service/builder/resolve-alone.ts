@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { BaseImage } from '../image/base.ts'
 import type { InstalledPackage, Probe } from '../interpreter/probe.ts'
-import { type ResolveRequest, ResolverRefused } from '../interpreter/resolution.ts'
+import { type FilesRequest, ResolverRefused } from '../interpreter/resolution.ts'
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
 import type { ResolveOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
@@ -25,9 +25,6 @@ export interface Target {
   probe: Probe
   installed: InstalledPackage[]
 }
-
-/** A request that names its files. */
-export type FilesRequest = Extract<ResolveRequest, { path: string }>
 
 /**
  * Runs the resolver in a container of its own: where it builds, in the base, whose Python build backends are meant for

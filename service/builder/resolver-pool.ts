@@ -42,11 +42,19 @@ export type PoolRequest = {
   uvLock?: string
   /** What the image has already. */
   installed?: InstalledPackage[]
-  /** uv's arguments to look up what else there is of a release, where its source was chosen. */
-  universal?: string[]
+  /** To look up what else there is of a release, where its source was chosen. */
+  universal?: Lookups
   /** A project to be added to the lock, editable. */
   project?: { name: string; folder: string }
 } & ({ files: EnvironmentFiles; arguments: string[] } | { lock: string; folder?: string })
+
+/** How uv looks one release up that `one.txt` names. */
+export interface Lookups {
+  /** Files that lie beside it. */
+  files: EnvironmentFiles
+  /** uv's arguments by the package's normalised name; those of all others by an empty one. */
+  arguments: Record<string, string[]>
+}
 
 interface Answer {
   text?: string

@@ -1,12 +1,17 @@
 import { posix } from 'node:path'
+import { stringify, type TomlTable } from 'smol-toml'
+import { isTable } from '../interpreter/formats/read-toml.ts'
 import type { Probe } from '../interpreter/probe.ts'
-import type { IndexWish, LocalSources, ProjectWish } from '../interpreter/resolution.ts'
+import type { IndexWish, ProjectWish } from '../interpreter/resolution.ts'
 import type { Choice } from '../interpreter/spec.ts'
 import { STEP_FOLDER } from './step-spec.ts'
 
 /** Versions of glibc that uv knows as platforms (`uv pip compile --help`). */
 const GLIBC_MINORS = [40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 28, 17]
+/** uv's settings for what says nothing to uv itself. */
 export const UV_CONFIG = `${STEP_FOLDER}/uv.toml`
+/** Those that a project has, beside its files. */
+export const PROJECT_CONFIG = '.meadow-uv.toml'
 
 /** A platform that uv has no name for. */
 export class UnknownPlatform extends Error {
@@ -31,7 +36,7 @@ export function uvPlatform({ machine, libc }: Pick<Probe, 'machine' | 'libc'>): 
 /** What is the same whatever uv is asked for; it writes the lock to stdout too. */
 const COMMON = [
   ...['--format', 'pylock.toml', '--output-file', 'pylock.toml', '--no-header'],
-  ...['--no-python-downloads', '--no-progress', '--color', 'never', '--config-file', UV_CONFIG],
+  ...['--no-python-downloads', '--no-progress', '--color', 'never'],
 ]
 
 /** What uv is to make a lock of. */
@@ -42,7 +47,6 @@ export interface CompileWish {
   /** Whether source distributions may be built for their metadata. */
   builds: boolean
   project?: ProjectWish
-  sources?: LocalSources
   /** Whether there are any in `OVERRIDES`. */
   overrides?: boolean
   indexes?: IndexWish
@@ -53,23 +57,24 @@ export const OVERRIDES = '.meadow-overrides.txt'
 
 /** uv's arguments to make a pylock.toml of a requirements file or a pyproject.toml. */
 export function uvCompileArguments(probe: Probe, wish: CompileWish): string[] {
-  const { path, prereleases, builds, project, sources, indexes } = wish
+  const { path, prereleases, builds, project, indexes } = wish
   return [
     ...['pip', 'compile', ...(project?.dependencies === false ? [] : [path]), ...COMMON],
+    ...['--config-file', project ? PROJECT_CONFIG : UV_CONFIG],
     ...['--python-version', probe.version, '--python-platform', uvPlatform(probe)],
     ...(project?.extras ?? []).flatMap((extra) => ['--extra', extra]),
     ...(project?.groups ?? []).flatMap((group) => ['--group', `${path}:${group}`]),
     ...(builds ? [] : ['--no-build']),
     ...(prereleases ? ['--prerelease', 'allow'] : []),
     // What a project says to uv alone is not for a requirements file, which pip reads too.
-    ...(sources ? ['--no-sources'] : []),
+    ...(project ? [] : ['--no-sources']),
     ...(wish.overrides ? ['--overrides', OVERRIDES] : []),
     ...(indexes ? indexArguments(indexes) : []),
   ]
 }
 
 /** A package comes from the first index that has its name, the extra ones before the others, and from no other. */
-function indexArguments({ index, extra, findLinks, none }: IndexWish): string[] {
+export function indexArguments({ index, extra, findLinks, none }: IndexWish): string[] {
   return [
     ...(index === undefined ? [] : ['--index-url', index]),
     ...extra.flatMap((url) => ['--extra-index-url', url]),
@@ -80,15 +85,15 @@ function indexArguments({ index, extra, findLinks, none }: IndexWish): string[] 
 }
 
 /** uv's arguments to look up all files of the one release that `one.txt` names, whatever they are for. */
-export function uvUniversalArguments(probe: Probe): string[] {
-  const one = ['--universal', '--no-deps', '--no-build', '--prerelease', 'allow']
+export function uvUniversalArguments(probe: Probe, config = UV_CONFIG): string[] {
+  const one = ['--universal', '--no-deps', '--no-build', '--prerelease', 'allow', '--config-file', config]
   return ['pip', 'compile', 'one.txt', ...COMMON, '--python-version', probe.version, ...one]
 }
 
 /** uv's arguments to make a pylock.toml of a uv.lock, with the groups that its project has by default, but for some. */
 export function uvExportArguments(lock: string, { extras, groups, withoutGroups }: Choice): string[] {
   return [
-    ...['export', '--frozen', '--project', posix.dirname(lock), ...COMMON],
+    ...['export', '--frozen', '--project', posix.dirname(lock), ...COMMON, '--config-file', UV_CONFIG],
     ...extras.flatMap((extra) => ['--extra', extra]),
     ...groups.flatMap((group) => ['--group', group]),
     ...withoutGroups.flatMap((group) => ['--no-group', group]),
@@ -100,12 +105,19 @@ export function uvExportArguments(lock: string, { extras, groups, withoutGroups 
  * ten minutes, which is what the public index says of its own, and asks anew before it refuses anything.
  */
 export function uvConfig(indexUrl: string | undefined): string {
-  if (indexUrl === undefined) return ''
-  return [
-    '[[index]]',
-    `url = ${JSON.stringify(indexUrl)}`,
-    'default = true',
-    'cache-control = { api = "max-age=600", files = "max-age=365000000, immutable" }',
-    '',
-  ].join('\n')
+  return indexUrl === undefined ? '' : stringify({ index: [configuredIndex(indexUrl)] })
+}
+
+/** The same for a project that says something to uv. An index that it names as the default one takes the place of ours. */
+export function uvProjectConfig(settings: TomlTable, indexUrl: string | undefined): string {
+  const own = Array.isArray(settings.index) ? settings.index : []
+  const isDefault = own.some((one) => isTable(one) && one.default === true)
+  const index = [...own, ...(isDefault || indexUrl === undefined ? [] : [configuredIndex(indexUrl)])]
+  const { index: _, ...rest } = settings
+  return stringify({ ...rest, ...(index.length > 0 && { index }) })
+}
+
+function configuredIndex(url: string): TomlTable {
+  const cache = { api: 'max-age=600', files: 'max-age=365000000, immutable' }
+  return { url, default: true, 'cache-control': cache }
 }

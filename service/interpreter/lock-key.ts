@@ -4,7 +4,7 @@ import type { Probe } from './probe.ts'
 import type { InterpreterSpec } from './spec.ts'
 
 /** Grows when the same spec is to be resolved again because this program makes locks differently. */
-const LOCK_VERSION = 2
+const LOCK_VERSION = 3
 
 /**
  * What a lock is known by: everything that resolving reads but the state of the index.

@@ -1,5 +1,7 @@
 import { posix } from 'node:path'
+import { environmentText } from '../../common/environment-text.ts'
 import type { CodeFiles } from './formats/format.ts'
+import type { EnvironmentFiles } from './spec.ts'
 
 /** What build backends read of a project before they look at its code. */
 const DESCRIPTIONS = ['pyproject.toml', 'setup.cfg', 'setup.py']
@@ -25,6 +27,24 @@ export async function projectFiles(code: Pick<CodeFiles, 'paths' | 'read'>, fold
     }
   }
   return [...found].sort()
+}
+
+/**
+ * The texts of these files of several projects, by path: what a lock of them depends on.
+ * @param folders of the projects, inside the code tree
+ */
+export async function descriptions(
+  code: Pick<CodeFiles, 'paths' | 'read'>,
+  folders: string[],
+): Promise<EnvironmentFiles> {
+  const paths = await Promise.all(folders.map((folder) => projectFiles(code, folder)))
+  const found: EnvironmentFiles = {}
+  for (const path of new Set(paths.flat())) {
+    const bytes = await code.read(path)
+    // Pictures that a readme shows, say nothing to a resolver.
+    if (bytes !== undefined && !bytes.includes(0)) found[path] = environmentText(path, bytes)
+  }
+  return found
 }
 
 /** Whatever could be the name of a file, or of a module whose attribute is the version. */

@@ -1,3 +1,4 @@
+import type { TomlTable } from 'smol-toml'
 import { FileError } from '../../common/environment-file-error.ts'
 import type { CondaTarget } from './conda-target.ts'
 import type { Artifact } from './lock.ts'
@@ -12,6 +13,8 @@ export interface PoetryProject extends Choice {
   files: EnvironmentFiles
   /** Where they lie: a folder of the code tree, empty for its root. */
   folder: string
+  /** The URLs of the indexes that packages were locked from, but for poetry's own. */
+  indexes: string[]
 }
 
 /** An environment that conda solves. */
@@ -42,15 +45,31 @@ export interface ProjectWish {
   dependencies: boolean
   /** The project's name, where it is to be installed too: editable, from the folder of the file. */
   installed?: string
+  /** What it says to uv. */
+  uv: UvSettings
+}
+
+/** What a project says to uv of how its requirements are resolved. */
+export interface UvSettings {
+  /** Settings that are honoured, as uv's own configuration has them; its indexes are `index`. */
+  settings: TomlTable
+  /** The URLs of all indexes that it names. */
+  indexes: string[]
+  /** Indexes of packages that come from one of them alone, by normalised name. */
+  pinned: Record<string, string>
 }
 
 /** A git repository that a package is built from. */
-export interface GitSource {
+export interface Repository {
   url: string
   /** Branch, tag or commit; absent for the default branch. */
   ref?: string
   /** Where in it the project lies; absent for its root. */
   subdirectory?: string
+}
+
+/** A git repository that requirements files name. */
+export interface GitSource extends Repository {
   /** The folder that the requirements files name instead, below which its files are put for the resolver. */
   at: string
 }
@@ -76,6 +95,19 @@ export interface IndexWish {
   none: boolean
 }
 
+/** Requirements files, or a pyproject.toml, to be resolved. */
+export interface FilesRequest {
+  files: EnvironmentFiles
+  /** The file to begin with. */
+  path: string
+  /** Whether pre-releases count like releases. */
+  prereleases: boolean
+  /** Where the file is a pyproject.toml. */
+  project?: ProjectWish
+  sources?: LocalSources
+  indexes?: IndexWish
+}
+
 /**
  * What a format asks of a resolver: to make a lock from requirements files or from a pyproject.toml, to take one by
  * uv or poetry, or to take one that exists.
@@ -84,17 +116,7 @@ export type ResolveRequest = {
   /** Where given, every package must be in it, and only files with these hashes are chosen. */
   hashes?: AllowedHashes
 } & (
-  | {
-      files: EnvironmentFiles
-      /** The file to begin with. */
-      path: string
-      /** Whether pre-releases count like releases. */
-      prereleases: boolean
-      /** Where the file is a pyproject.toml. */
-      project?: ProjectWish
-      sources?: LocalSources
-      indexes?: IndexWish
-    }
+  | FilesRequest
   | ({
       /** The lock and the pyproject.toml files that it was made from. */
       files: EnvironmentFiles

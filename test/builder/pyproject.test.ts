@@ -71,17 +71,6 @@ test('the project itself, where it is a package, and what it depends on by path'
   assert.deepEqual(names(await resolve(virtual, { interpreter: 'py/pyproject.toml' })), ['elm', 'idna', 'six'])
 })
 
-test('what comes from git needs a lock', async () => {
-  for (const text of [
-    PYPROJECT.replace('"idna==3.7"', '"idna @ git+https://example.org/idna.git"'),
-    `${PYPROJECT}[tool.uv.sources]\nidna = { git = "https://example.org/idna.git" }\n`,
-  ]) {
-    const error = await refusal(resolve(text))
-    assert.match(error.message, /^pyproject\.toml:6: idna: it comes from git/)
-    assert.match(error.hint, /uv lock/)
-  }
-})
-
 describe('what cannot be had', () => {
   for (const [what, from, to, line, message, hint] of [
     ['a typing error', '"idna==3.7"', '"idna=3.7"', 6, /asks for 'idna=3\.7': /, /looks like/],

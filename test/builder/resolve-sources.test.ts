@@ -145,6 +145,25 @@ describe('git repositories', () => {
     assert.match(text, new RegExp(`commit-id = "${second}", requested-revision = "v1", subdirectory = "py"`))
   })
 
+  test('two projects of one repository, and one that is for another system', async () => {
+    const many = await TestRepository.make(join(parts.folder, 'git/many.git'))
+    const at = (name: string) => `${name} @ git+${host.url}many.git@main#subdirectory=${name}`
+    const commit = await many.commit(
+      {
+        'one/pyproject.toml': pyproject('one', [at('two'), `${at('three')} ; sys_platform == 'win32'`]),
+        'two/pyproject.toml': pyproject('two'),
+        'three/pyproject.toml': pyproject('three'),
+      },
+      { ref: 'refs/heads/main' },
+    )
+    const files = { 'requirements.txt': './here\n', 'here/pyproject.toml': pyproject('here', [at('one')]) }
+    assert.deepEqual(rows((await resolved(files)).artifacts), [
+      ['here', 'directory', 'here', undefined],
+      ['one', 'vcs', commit, undefined],
+      ['two', 'vcs', commit, undefined],
+    ])
+  })
+
   test('one that asks for credentials, a tag that is not there, a host that is private: named by line', async () => {
     const lib = await TestRepository.make(join(parts.folder, 'git/some.git'))
     await lib.commit({ 'pyproject.toml': pyproject('some') }, { ref: 'refs/heads/main' })

@@ -58,7 +58,7 @@ async function filesOf(idna: string): Promise<Record<string, string>> {
     ...member('tools', 'NAME = "tools"', 'libs/tools/'),
     ...member('copied', 'NAME = "copied"', 'libs/copied/'),
   }
-  return { ...files, 'poetry.lock': await poetryLock(builder.context, '2.5', files, git) }
+  return { ...files, 'poetry.lock': await poetryLock(builder.context, '2.5', files, { git }) }
 }
 
 /** The first build makes the image with poetry in it too. */

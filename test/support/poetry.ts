@@ -45,17 +45,18 @@ six = "1.16.0"
 
 /**
  * The poetry.lock that this version of poetry makes of a project: its files by their paths, pyproject.toml at the root.
- * @param git a folder of this machine that is there too: a repository that the project depends on
+ * @param more.git a folder of this machine that is there too: a repository that the project depends on
+ * @param more.index in place of the one that poetry asks by itself
  */
 export async function poetryLock(
   context: BuilderContext,
   version: PoetryVersion,
   files: Record<string, string>,
-  git?: string,
+  { git, index }: { git?: string; index?: string } = {},
 ): Promise<string> {
-  const index = 'from pip._internal.models.index import PyPI; print(PyPI.simple_url + "/")'
+  const program = 'from pip._internal.models.index import PyPI; print(PyPI.simple_url + "/")'
   const script = [
-    `export POETRY_PYPI_MIRROR_URL="$(python3 -c '${index}')"`,
+    `export POETRY_PYPI_MIRROR_URL="${index === undefined ? `$(python3 -c '${program}')` : `${index}/`}"`,
     'cd /project && /opt/poetry/bin/poetry lock --no-interaction >&2 && cat poetry.lock',
   ].join('\n')
   await using step = await Step.open(

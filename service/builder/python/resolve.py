@@ -9,7 +9,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends; {
   "extras": [...], "groups": [...], "withoutGroups": [...]      to be chosen from a lock that has them
   "uvLock": path                                                of a uv.lock among the files that must not be stale
   "installed": [{"name", "version", "requires"}]                what the image has already, which no lock needs to hold
-  "universal": [of uv]                                          to look up the wheels of "one.txt" for any system
+  "universal": {"files": {path: text}, "arguments": {name: [of uv]}}  to look up the wheels of "one.txt" for any system
   "project": {"name", "folder"}                                 to be added to the lock, editable
 -> {"text": pylock.toml, "artifacts": [...], "notes": [what uv warns of]}
 -> {"failed": step, "message": ..., "package": name or null}    the steps are those of RefusedStep
@@ -40,25 +40,27 @@ from uv_project import check_fresh, check_requirements, with_project
 SDISTS = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 
 
-def remember_index(arguments):
-    """Settings for the index that uv asks by itself, where none are given: what it says holds for ten minutes."""
-    config = Path(arguments[arguments.index("--config-file") + 1])
-    if config.stat().st_size == 0:
+def remember_index(arguments, folder):
+    """Settings for the index that uv asks by itself, where no other takes its place: what it says holds for ten minutes."""
+    config = Path(folder, arguments[arguments.index("--config-file") + 1])
+    text = config.read_text(encoding="utf-8")
+    if not any(index.get("default") for index in tomllib.loads(text).get("index", [])):
         config.write_text(
-            f'[[index]]\nurl = "{PyPI.simple_url}"\ndefault = true\n'
-            'cache-control = { api = "max-age=600", files = "max-age=365000000, immutable" }\n'
+            f'{text}\n[[index]]\nurl = "{PyPI.simple_url}"\ndefault = true\n'
+            'cache-control = { api = "max-age=600", files = "max-age=365000000, immutable" }\n',
+            encoding="utf-8",
         )
 
 
 def run_uv(request, fresh):
     """The pylock.toml that uv makes of the request's files."""
-    remember_index(request["arguments"])
     with tempfile.TemporaryDirectory() as folder:
         check_requirements(request["files"])
         for path, text in request["files"].items():
             target = Path(folder, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
+        remember_index(request["arguments"], folder)
         # An export takes a lock as it is; what the image has of it is left out when it is chosen from.
         on_image = [] if request.get("uvLock") else image_packages.arguments(request.get("installed") or [], tempfile.mkdtemp(dir=folder))
         command = ["uv", *request["arguments"], *on_image, "--python", sys.executable, *(["--refresh"] if fresh else [])]
@@ -198,11 +200,13 @@ def elsewhere(package, chosen, tags, request):
     """What explains a source that can't be built here: that its wheels are all for other systems."""
     if chosen is not package.sdist:
         return {}
-    if not package.wheels and request.get("universal"):
+    lookup = request.get("universal")
+    if not package.wheels and chosen.url and lookup:
         # A lock that uv made for one system leaves out the wheels of others.
-        files = {"one.txt": f"{package.name}=={package.version}\n"}
+        files = {**lookup["files"], "one.txt": f"{package.name}=={package.version}\n"}
+        arguments = lookup["arguments"].get(package.name, lookup["arguments"][""])
         try:
-            [package] = read_lock(run_uv({"files": files, "arguments": request["universal"]}, False)).packages
+            [package] = read_lock(run_uv({"files": files, "arguments": arguments}, False)).packages
         except (Failed, ValueError):
             return {}  # Nothing is known of it, and nothing depends on that.
     other = other_systems(package, tags)

@@ -9,13 +9,24 @@ import { isTable } from './read-toml.ts'
  * @throws {EnvironmentFileError} for addresses with credentials in them, or that are of no use without
  */
 export function checkSources(path: string, text: string, lock: TomlTable): void {
-  const packages = Array.isArray(lock.package) ? lock.package : []
-  for (const one of packages) {
-    const source = isTable(one) && isTable(one.source) ? one.source : undefined
-    if (!isTable(one) || typeof source?.url !== 'string') continue
-    if (source.type === 'directory' || source.type === 'file') continue
-    checkUrl(path, text, String(one.name), source.url)
+  for (const { name, type, url } of sourcesOf(lock)) {
+    if (type !== 'directory' && type !== 'file') checkUrl(path, text, name, url)
   }
+}
+
+/** The indexes that packages of a poetry.lock come from, but for poetry's own. */
+export function indexesOf(lock: TomlTable): string[] {
+  const urls = sourcesOf(lock).flatMap(({ type, url }) => (type === 'legacy' && URL.canParse(url) ? url : []))
+  return [...new Set(urls)]
+}
+
+function sourcesOf(lock: TomlTable): { name: string; type: unknown; url: string }[] {
+  const packages = Array.isArray(lock.package) ? lock.package : []
+  return packages.flatMap((one) => {
+    const source = isTable(one) && isTable(one.source) ? one.source : undefined
+    if (!isTable(one) || typeof source?.url !== 'string') return []
+    return { name: String(one.name), type: source.type, url: source.url }
+  })
 }
 
 function checkUrl(path: string, text: string, name: string, url: string): void {

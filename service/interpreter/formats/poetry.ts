@@ -8,7 +8,7 @@ import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import { chosen, type InterpreterSpec } from '../spec.ts'
 import type { Format, Place } from './format.ts'
 import { lineOfName, lineOfPackage, poetryRequirements } from './poetry-project.ts'
-import { checkSources } from './poetry-sources.ts'
+import { checkSources, indexesOf } from './poetry-sources.ts'
 import { readToml } from './read-toml.ts'
 import { requiredText } from './required-text.ts'
 
@@ -36,7 +36,8 @@ export const poetryFormat: Format = {
     const { files } = spec
     const folder = posix.dirname(spec.path).replace(/^\.$/, '')
     try {
-      const { text, artifacts } = await resolve({ poetry: { files, folder, ...chosen(spec) } })
+      const indexes = indexesOf(readToml(spec.path, files[spec.path] ?? '', renewal(spec.path)))
+      const { text, artifacts } = await resolve({ poetry: { files, folder, indexes, ...chosen(spec) } })
       return {
         digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
         text,
@@ -80,7 +81,7 @@ function explain(error: ResolverRefused, spec: InterpreterSpec, probe: Probe): R
   const place = placeOf(error, spec)
   const about = error.package === undefined ? '' : `${error.package}: `
   const hint = step === 'poetry' && place.file !== spec.path ? CHECK : hintFor(error, spec.path, probe)
-  return new ResolutionFailed(place.file, place.line, about + message.trim(), hint)
+  return new ResolutionFailed(place.file, place.line, about + message.trim(), error.hint ?? hint)
 }
 
 function placeOf(

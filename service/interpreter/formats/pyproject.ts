@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
-import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Artifact } from '../lock.ts'
-import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
-import { chosen, type InterpreterSpec } from '../spec.ts'
+import { descriptions } from '../project-files.ts'
+import { type LocalSources, ResolutionFailed, ResolverRefused, type UvSettings } from '../resolution.ts'
+import { chosen, type EnvironmentFiles, type InterpreterSpec } from '../spec.ts'
 import { explainUv } from './explain-uv.ts'
-import type { Format } from './format.ts'
-import { lineAt } from './lock-places.ts'
+import type { Format, Place } from './format.ts'
 import { type Project, type ProjectRequirement, readProject } from './project.ts'
-import { isTable, tableAt } from './read-toml.ts'
+import { checkProject, checkSources } from './pyproject-checks.ts'
+import { tableAt } from './read-toml.ts'
 import { requiredText } from './required-text.ts'
 import { isExact, parseRequirement } from './requirement-lines.ts'
-import { withLocalProjects } from './uv-sources.ts'
+import { localIndexes, uvSettings } from './uv-settings.ts'
+import { addProjects, IS_ARCHIVE, pathSources, withLocalProjects, workspaceAbove } from './uv-sources.ts'
 
 /** pyproject.toml without a lock: its dependencies, extras and groups, and the project itself where it is a package. */
 export const pyprojectFormat: Format = {
@@ -22,7 +23,26 @@ export const pyprojectFormat: Format = {
   async load(code, path) {
     const text = await requiredText(code, path)
     checkProject(readProject(path, text), text)
-    return await withLocalProjects(code, path, text)
+    const files = await withLocalProjects(code, path, text)
+    await addProjects(code, files, await workspaceAbove(code, path))
+    const projects = projectsOf({ files })
+    checkSources(projects, files, new Set(await code.paths()))
+    settingsOf({ files, path })
+    // Folders with a setup.py alone.
+    const folders = foldersOf(projects, files).filter((folder) => !(posix.join(folder, 'pyproject.toml') in files))
+    return { ...(await descriptions(code, folders)), ...files }
+  },
+
+  async local(code, { path, files }) {
+    const projects = projectsOf({ files })
+    const folders = new Set(localIndexes(rootOf(projects, path), projects))
+    const named = projects.flatMap((project) => pathSources(project, files[project.file] ?? ''))
+    const archives = [
+      ...named.flatMap(({ kind, path }) => (kind === 'file' ? path : [])),
+      ...(await code.paths()).filter((each) => IS_ARCHIVE.test(each) && folders.has(posix.dirname(each))),
+    ]
+    const hashes = archives.map(async (file) => [file, (await code.hash(file)) ?? ''])
+    return Object.fromEntries(await Promise.all(hashes))
   },
 
   requiresPython: (files, path) => projectOf({ files, path }).requiresPython,
@@ -30,13 +50,14 @@ export const pyprojectFormat: Format = {
   async lock(spec, _probe, resolve) {
     const project = projectOf(spec)
     const wanted = wantedOf(project, spec)
-    checkSources(project, wanted)
     try {
       const { text, artifacts } = await resolve({
         files: spec.files,
         path: spec.path,
         prereleases: false,
+        sources: localSources(spec),
         project: {
+          uv: settingsOf(spec),
           ...chosen(spec),
           dependencies: project.name !== undefined,
           ...(project.isPackage && project.name !== undefined && { installed: project.name }),
@@ -67,53 +88,43 @@ function projectOf({ files, path }: Pick<InterpreterSpec, 'files' | 'path'>): Pr
   return readProject(path, files[path] ?? '')
 }
 
-/** @throws {EnvironmentFileError} where the file does not say what the project needs */
-function checkProject({ file, name, content, dynamic }: Project, text: string): void {
-  const fail = (line: number | undefined, message: string, hint: string) =>
-    new EnvironmentFileError(file, line, message, hint)
-  if (name === undefined && Object.keys(tableAt(content, 'tool', 'poetry')).length > 0) {
-    const line = lineAt(text, /^\[tool\.poetry/m.exec(text)?.index)
-    throw fail(
-      line,
-      'only [tool.poetry] says what this project needs, and there is no poetry.lock beside it',
-      'Run "poetry lock" and commit poetry.lock; or move the dependencies to [project], as the standard has them.',
-    )
-  }
-  if (name === undefined && Object.keys(tableAt(content, 'dependency-groups')).length === 0) {
-    throw fail(
-      lineAt(text, /^\[\s*project\s*\]/m.exec(text)?.index),
-      'it has no [project] with a name, and no [dependency-groups]: nothing says what is to be installed',
-      'Add a [project] with name, version and dependencies, or name another file with the input "interpreter".',
-    )
-  }
-  const unknown = dynamic.find((field) => field === 'dependencies' || field === 'optional-dependencies')
-  if (unknown !== undefined) {
-    throw fail(
-      lineAt(text, /^dynamic\s*=/m.exec(text)?.index),
-      `${unknown} is dynamic: only the project's build backend knows what it needs`,
-      `Write ${unknown} into [project], or commit a lock ("uv lock"), or name a requirements file as "interpreter".`,
-    )
-  }
+/** All projects that were loaded, the named one and the root of its workspace among them. */
+function projectsOf({ files }: Pick<InterpreterSpec, 'files'>): Project[] {
+  const found = Object.entries(files).filter(([file]) => posix.basename(file) === 'pyproject.toml')
+  return found.map(([file, text]) => readProject(file, text))
 }
 
-/** @throws {ResolutionFailed} for what comes from git: only a lock says from which commit */
-function checkSources({ file, content }: Project, wanted: ProjectRequirement[]): void {
-  const sources = tableAt(content, 'tool', 'uv', 'sources')
-  const fromGit = new Set(
-    Object.entries(sources).flatMap(([name, source]) =>
-      [source].flat().some((each) => isTable(each) && 'git' in each) ? normalizeName(name) : [],
-    ),
-  )
-  const found = wanted.find(
-    ({ name, text }) => fromGit.has(name) || parseRequirement(text).target?.startsWith('git+') === true,
-  )
-  if (found === undefined) return
-  throw new ResolutionFailed(
-    file,
-    found.line,
-    `${found.name}: it comes from git, and only a lock says from which commit`,
-    'Run "uv lock" and commit uv.lock beside this file; or depend on a release.',
-  )
+/** The one whose settings of uv count: the root of the workspace, where there is one. */
+function settingsOf(spec: Pick<InterpreterSpec, 'files' | 'path'>): UvSettings {
+  const projects = projectsOf(spec)
+  return uvSettings(rootOf(projects, spec.path), projects, spec.files)
+}
+
+function rootOf(projects: Project[], path: string): Project {
+  const own = projects.find(({ file }) => file === path)
+  const above = projects.filter(({ file, content }) => {
+    return 'workspace' in tableAt(content, 'tool', 'uv') && !posix.relative(posix.dirname(file), path).startsWith('..')
+  })
+  const root = above[0] ?? own
+  if (root === undefined) throw new Error(`${path} was not loaded`)
+  return root
+}
+
+/** What of the code the resolver may need besides these files. */
+function localSources(spec: Pick<InterpreterSpec, 'files' | 'local'>): LocalSources {
+  const folders = foldersOf(projectsOf(spec), spec.files)
+  // uv itself says which of them are editable.
+  return { projects: folders.map((path) => ({ path, editable: false })), files: Object.keys(spec.local ?? {}), git: [] }
+}
+
+/** Where projects lie, and what they depend on by path; the root is empty. */
+function foldersOf(projects: Project[], files: EnvironmentFiles): string[] {
+  const named = projects.flatMap((project) => pathSources(project, files[project.file] ?? ''))
+  const folders = [
+    ...projects.map(({ file }) => posix.dirname(file)),
+    ...named.flatMap(({ kind, path }) => (kind === 'directory' ? path : [])),
+  ]
+  return [...new Set(folders.map((folder) => folder.replace(/^\.$|\/$/, '')))]
 }
 
 function wantedOf({ requirements }: Project, { extras = [], groups = [] }: InterpreterSpec): ProjectRequirement[] {
@@ -135,12 +146,27 @@ function unpinned(rows: ProjectRequirement[], artifacts: Artifact[]): string[] {
 
 function explain(error: ResolverRefused, spec: InterpreterSpec, { requirements }: Project): ResolutionFailed {
   if (error.step === 'uv') return explainUv(error.message, spec, requirements)
+  if (error.step === 'git') {
+    const place = placeOfRepository(error.message, spec.files)
+    return new ResolutionFailed(place?.file ?? spec.path, place?.line, error.message, error.hint ?? '')
+  }
   const row = requirements.find(({ name, text }) => name === error.package || text === error.package)
   const message = error.package === undefined ? error.message : `${error.package}: ${error.message}`
   return new ResolutionFailed(row?.file ?? spec.path, row?.line, message, hintFor(error, spec.path))
 }
 
-function hintFor({ step }: ResolverRefused, path: string): string {
+/** The line that names the repository that an error is about. */
+function placeOfRepository(message: string, files: EnvironmentFiles): Place | undefined {
+  const url = /\b(?:https?|file):\/\/[^\s@]+/.exec(message)?.[0].replace(/:$/, '') ?? ''
+  for (const [file, text] of url === '' ? [] : Object.entries(files)) {
+    const index = text.indexOf(url)
+    if (index >= 0) return { file, line: text.slice(0, index).split('\n').length }
+  }
+  return undefined
+}
+
+function hintFor({ step, hint }: ResolverRefused, path: string): string {
+  if (hint !== undefined) return hint
   if (step === 'requirement') return 'Correct this line: a requirement looks like name==1.2.3 or name>=1,<2.'
   if (step === 'platform') return 'Exclude it by that marker where it is asked for.'
   return `Ask in ${posix.basename(path)} for a version that has files for this Python and platform.`

@@ -5,9 +5,10 @@ import type { Requirement } from '../lock.ts'
 import type { IndexWish, LocalSources } from '../resolution.ts'
 import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import type { Place } from './format.ts'
+import { gitSource } from './git-sources.ts'
 import { checkIndex, checkOption, checkRequirement } from './requirement-checks.ts'
 import { type ParsedRequirement, parseOption, parseRequirement } from './requirement-lines.ts'
-import { gitSource, isPath, type LocalSource, linksFolder, localSource, type TreePaths } from './requirement-sources.ts'
+import { isPath, type LocalSource, linksFolder, localSource, type TreePaths } from './requirement-sources.ts'
 
 /** A line that asks for a package, or limits one. */
 export interface Row extends Requirement {

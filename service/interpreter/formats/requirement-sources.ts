@@ -1,6 +1,5 @@
 import { posix } from 'node:path'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
-import type { GitSource } from '../resolution.ts'
 import type { Place } from './format.ts'
 
 /** Something in the code tree that a line asks for. */
@@ -75,39 +74,4 @@ function candidates(place: Place, written: string, folder: string): string[] {
     throw fail(`${written} leads outside the repository`, 'Name only files of the repository, by relative paths.')
   }
   return inside
-}
-
-/**
- * Takes `git+https://host/owner/name@ref#egg=name&subdirectory=folder` apart.
- * @returns undefined where it is no git URL
- * @throws {EnvironmentFileError} for another way to reach git than https: (or file:, for local work)
- */
-export function gitSource(place: Place, target: string): (Omit<GitSource, 'at'> & { egg?: string }) | undefined {
-  if (!/^git\+/i.test(target)) return undefined
-  const fail = (why: string, hint: string) => new EnvironmentFileError(place.file, place.line, `${why}`, hint)
-  const [base = '', fragment = ''] = target.slice(4).split('#', 2)
-  const shown = base.replace(/\/\/[^/@]*@/, '//')
-  const parts = /^((?:https?|file):\/\/[^/]*\/.*?)(?:@([^@/][^@]*))?$/i.exec(base)
-  if (!parts?.[1]) {
-    throw fail(
-      `git+${shown}: only git+https: is supported, without credentials`,
-      'Write it like name @ git+https://host/owner/name@tag; credentials come in a later version.',
-    )
-  }
-  if (/^\w+:\/\/[^/]*@/.test(parts[1])) {
-    throw fail(
-      `git+${shown}: its URL holds a user name or password`,
-      'Take it out; credentials come in a later version.',
-    )
-  }
-  const options = new URLSearchParams(fragment)
-  const subdirectory = posix.normalize(options.get('subdirectory') || '.').replace(/\/+$/, '')
-  if (/^(?:\/|\.\.)/.test(subdirectory)) throw fail(`subdirectory=${subdirectory} leads outside`, 'Correct it.')
-  const egg = options.get('egg') ?? undefined
-  return {
-    url: parts[1],
-    ...(parts[2] && { ref: parts[2] }),
-    ...(subdirectory !== '.' && { subdirectory }),
-    ...(egg && { egg }),
-  }
 }

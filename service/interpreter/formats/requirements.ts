@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
-import { environmentText } from '../../../common/environment-text.ts'
 import { requirementsClosure } from '../../../common/requirements-closure.ts'
 import type { Artifact, Lock } from '../lock.ts'
-import { projectFiles } from '../project-files.ts'
+import { descriptions } from '../project-files.ts'
 import { type AllowedHashes, ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import { explainUv } from './explain-uv.ts'
@@ -64,7 +63,8 @@ type Named = Pick<InterpreterSpec, 'path' | 'folder'>
 export async function loadRequirements(code: CodeFiles, named: Named): Promise<EnvironmentFiles> {
   const files = await requirementsClosure((file) => code.read(file), named.path)
   const contents = readContents({ ...named, files }, new Set(await code.paths()))
-  return { ...(await descriptions(code, contents)), ...files }
+  const folders = contents.sources.projects.map(({ path }) => path)
+  return { ...(await descriptions(code, folders)), ...files }
 }
 
 /** Wheels and source distributions of the code that loaded files name: their sha256 in hex. */
@@ -75,18 +75,6 @@ export async function localFiles(
   const { sources } = readContents(loaded, new Set(await code.paths()))
   const hashes = sources.files.map(async (file) => [file, (await code.hash(file)) ?? ''])
   return Object.fromEntries(await Promise.all(hashes))
-}
-
-/** The descriptions of the projects that the lines name, so that a change of one is resolved anew. */
-async function descriptions(code: CodeFiles, { sources }: Contents): Promise<EnvironmentFiles> {
-  const paths = await Promise.all(sources.projects.map(({ path }) => projectFiles(code, path)))
-  const found: EnvironmentFiles = {}
-  for (const path of new Set(paths.flat())) {
-    const bytes = await code.read(path)
-    // Pictures that a readme shows, say nothing to a resolver.
-    if (bytes !== undefined && !bytes.includes(0)) found[path] = environmentText(path, bytes)
-  }
-  return found
 }
 
 /** The hashes of each package where any line has some: then all must have them, as for pip. */

@@ -3,9 +3,11 @@ import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { environmentText } from '../../../common/environment-text.ts'
 import type { EnvironmentFiles } from '../spec.ts'
 import type { CodeFiles } from './format.ts'
-import { lineOfText, readProject } from './project.ts'
+import { lineOfText, type Project, readProject } from './project.ts'
 import { isTable, tableAt, texts } from './read-toml.ts'
 
+/** Of a file that is a package, not a project's folder. */
+export const IS_ARCHIVE = /\.(?:whl|zip|tgz|tar\.\w+)$/
 /** More projects than this in one workspace are a mistake or an attack. */
 const MOST_PROJECTS = 500
 
@@ -49,14 +51,52 @@ export function insideTree(file: string, line: number | undefined, written: stri
   return path
 }
 
-/** The projects that `[tool.uv.sources]` names by path. */
-function sourcesOf(file: string, text: string): string[] {
-  const sources = tableAt(readProject(file, text).content, 'tool', 'uv', 'sources')
-  const paths = Object.values(sources)
+/** What a path of `[tool.uv.sources]` leads to: a folder with a project, or a file. */
+export interface PathSource {
+  kind: 'directory' | 'file'
+  /** Inside the code tree. */
+  path: string
+  /** As it is written. */
+  written: string
+  line: number
+}
+
+/**
+ * What `[tool.uv.sources]` names by path.
+ * @throws {EnvironmentFileError} where one leads out of the code tree
+ */
+export function pathSources({ file, content }: Project, text: string): PathSource[] {
+  const sources = Object.values(tableAt(content, 'tool', 'uv', 'sources'))
     .flat()
-    .flatMap((source) => (isTable(source) && typeof source.path === 'string' ? source.path : []))
-  const folders = paths.filter((path) => !/\.(?:whl|zip|tgz|tar\.\w+)$/.test(path))
-  return folders.map((path) => posix.join(insideTree(file, lineOfText(text, path), path), 'pyproject.toml'))
+    .filter(isTable)
+  const paths = sources.flatMap(({ path }) => (typeof path === 'string' ? path : []))
+  return paths.map((written) => {
+    const line = lineOfText(text, written)
+    const kind = IS_ARCHIVE.test(written) ? 'file' : 'directory'
+    return { kind, path: insideTree(file, line, written), written, line }
+  })
+}
+
+/** The pyproject.toml files of the folders that `[tool.uv.sources]` names. */
+function sourcesOf(file: string, text: string): string[] {
+  const folders = pathSources(readProject(file, text), text).filter(({ kind }) => kind === 'directory')
+  return folders.map(({ path }) => posix.join(path, 'pyproject.toml'))
+}
+
+/**
+ * The root of the workspace that a project is a member of, with the other members: what uv finds above it.
+ * @returns paths of pyproject.toml files; none where it is no member
+ */
+export async function workspaceAbove(code: CodeFiles, path: string): Promise<string[]> {
+  for (let folder = posix.dirname(path); folder !== '.'; ) {
+    folder = posix.dirname(folder)
+    const root = posix.join(folder, 'pyproject.toml')
+    const bytes = await code.read(root)
+    if (bytes === undefined) continue
+    const members = await workspaceMembers(code, root, environmentText(root, bytes))
+    if (members.includes(path)) return [root, ...members]
+  }
+  return []
 }
 
 /** By the globs of `[tool.uv.workspace]`. */

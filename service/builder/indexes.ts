@@ -1,0 +1,52 @@
+import { DEFAULT_INDEX } from '../interpreter/lock.ts'
+import type { Probe } from '../interpreter/probe.ts'
+import { type FilesRequest, ResolverRefused } from '../interpreter/resolution.ts'
+import { hostIsPrivate } from '../policy/addresses.ts'
+import type { Lookups } from './resolver-pool.ts'
+import { indexArguments, PROJECT_CONFIG, uvProjectConfig, uvUniversalArguments } from './uv.ts'
+
+const HINT =
+  'Name an index that everybody can reach by https:; another one is a setting of the service (MEADOW_INDEX_URL).'
+
+/**
+ * Looks at the indexes that a user's files name, before any is asked.
+ * @param configured `MEADOW_INDEX_URL`; what is at its host may be private
+ * @throws {ResolverRefused} for one that is not to be asked
+ */
+export function checkIndexes(urls: string[], configured: string | undefined): void {
+  for (const url of urls) {
+    if (configured !== undefined && new URL(url).host === new URL(configured).host) continue
+    const { protocol, host, hostname } = new URL(url)
+    const refuse = (why: string) =>
+      new ResolverRefused('index', `the index at ${host} ${why}`, undefined, { hint: HINT })
+    if (protocol !== 'https:') throw refuse('is not one of https:')
+    if (hostIsPrivate(hostname)) throw refuse('is private')
+  }
+}
+
+/** The index that all files came from, where there is one: uv's lock does not say it of each. */
+export function indexOf({ indexes, project }: FilesRequest, configured: string | undefined): string | undefined {
+  if (indexes?.none || (indexes && indexes.extra.length > 0) || (project && project.uv.indexes.length > 0))
+    return undefined
+  return indexes?.index ?? configured ?? DEFAULT_INDEX
+}
+
+/** How all files of one release are looked up, whatever they are for: only where the release itself came from. */
+export function lookups(probe: Probe, { indexes, project }: FilesRequest, configured: string | undefined): Lookups {
+  if (!project)
+    return {
+      files: {},
+      arguments: {
+        '': [...uvUniversalArguments(probe), ...(indexes ? indexArguments({ ...indexes, findLinks: [] }) : [])],
+      },
+    }
+  const { settings, pinned } = project.uv
+  const alone = Object.entries(pinned).map(([name, url]) => [
+    name,
+    [...uvUniversalArguments(probe), '--default-index', url],
+  ])
+  return {
+    files: { [PROJECT_CONFIG]: uvProjectConfig({ index: settings.index ?? [] }, configured) },
+    arguments: { '': uvUniversalArguments(probe, PROJECT_CONFIG), ...Object.fromEntries(alone) },
+  }
+}
