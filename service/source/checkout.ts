@@ -98,7 +98,8 @@ export class Checkouts {
       if (await holdsCommit(folder, commit)) return folder
       // Only this process works here, one fetch at a time: a lock that is there was left by one that was killed.
       await rm(join(folder, 'shallow.lock'), { force: true })
-      const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1']
+      // With progress: simple-git waits 50 ms for more of a command that has said nothing.
+      const args = ['fetch', '--progress', '--no-tags', '--no-write-fetch-head', '--depth=1']
       await this.#ask(repository, { folder, signal, commit }, (git, url) => git.raw([...args, url, commit]))
       return folder
     })

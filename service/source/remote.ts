@@ -56,12 +56,14 @@ const FAULTS: [RegExp, Exclude<RemoteFault, 'ref-not-found' | 'ref-malformed' | 
   ],
 ]
 
+const PROGRESS = /^remote: (Enumerating|Counting|Compressing|Total) /
+
 /** Makes sense of what git said when it could not fetch. */
 export function remoteError(said: string, { url, commit }: { url: string; commit?: string | undefined }): RemoteError {
   const code = FAULTS.find(([pattern]) => pattern.test(said))?.[1] ?? 'failed'
   const words = said
-    .split('\n')
-    .filter((line) => /^(fatal|error|remote):/.test(line))
+    .split(/[\r\n]+/)
+    .filter((line) => /^(fatal|error|remote):/.test(line) && !PROGRESS.test(line))
     .join(' ')
     .slice(0, 1000)
   const own: Record<(typeof FAULTS)[number][1] | 'failed', [string, string]> = {
