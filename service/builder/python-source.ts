@@ -4,6 +4,10 @@ import { join } from 'node:path'
 type Name =
   | 'probe'
   | 'resolve'
+  | 'run_uv'
+  | 'choose'
+  | 'locked_artifact'
+  | 'other_systems'
   | 'failed'
   | 'uv_project'
   | 'image_packages'
@@ -24,7 +28,7 @@ export function pythonSource(name: Name): string {
 
 /** Programs that wait for requests, and the files that each has beside its own. */
 const PARTS = {
-  resolve: ['failed', 'uv_project', 'image_packages'],
+  resolve: ['failed', 'run_uv', 'uv_project', 'image_packages', 'choose', 'locked_artifact', 'other_systems'],
   export_poetry: ['failed', 'poetry_index', 'poetry_project', 'pylock_rows'],
 } as const
 

@@ -1,0 +1,57 @@
+"""A pylock.toml by uv."""
+
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from urllib.parse import unquote
+
+from pip._internal.models.index import PyPI
+
+import image_packages
+from failed import Failed
+from uv_project import check_fresh, check_requirements
+
+
+def remember_index(arguments, folder):
+    """Settings for the index that uv asks by itself, where no other takes its place: what it says holds for ten minutes."""
+    config = Path(folder, arguments[arguments.index("--config-file") + 1])
+    text = config.read_text(encoding="utf-8")
+    if not any(index.get("default") for index in tomllib.loads(text).get("index", [])):
+        config.write_text(
+            f'{text}\n[[index]]\nurl = "{PyPI.simple_url}"\ndefault = true\n'
+            'cache-control = { api = "max-age=600", files = "max-age=365000000, immutable" }\n',
+            encoding="utf-8",
+        )
+
+
+def run_uv(request, fresh):
+    """The pylock.toml that uv makes of the request's files."""
+    with tempfile.TemporaryDirectory() as folder:
+        check_requirements(request["files"])
+        for path, text in request["files"].items():
+            target = Path(folder, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        remember_index(request["arguments"], folder)
+        # An export takes a lock as it is; what the image has of it is left out when it is chosen from.
+        on_image = [] if request.get("uvLock") else image_packages.arguments(request.get("installed") or [], tempfile.mkdtemp(dir=folder))
+        command = ["uv", *request["arguments"], *on_image, "--python", sys.executable, *(["--refresh"] if fresh else [])]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        # Only of a lock that uv can read, and before a group that it does not have yet is called missing.
+        if request.get("uvLock") and (done.returncode == 0 or "is not defined in" in done.stderr):
+            check_fresh(request["files"], request["uvLock"], request["markers"])
+        if done.returncode == 0:
+            # A release that was yanked, for one.
+            request["notes"] = re.findall(r"^warning: (.+)$", done.stderr.replace(folder + "/", ""), re.M)
+            return relative(done.stdout, folder)
+        raise Failed("uv", done.stderr.replace(folder + "/", ""))
+
+
+def relative(text, folder):
+    """A lock by uv without the folder that it was made in: some of its paths are absolute, some are URLs."""
+    url = re.compile(f'url = "file://{re.escape(folder)}/([^"]*)"')
+    text = url.sub(lambda found: f'path = "{unquote(found[1])}"', text).replace(f'path = "{folder}"', 'path = "."')
+    return text.replace(f'path = "{folder}/', 'path = "')
