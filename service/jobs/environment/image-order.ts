@@ -1,5 +1,6 @@
 import type { InterpreterSpec } from '../../interpreter/spec.ts'
 import type { Domain } from '../../policy/domain.ts'
+import type { FirstFetches } from './first-fetches.ts'
 import type { ProjectCode } from './pin-sources.ts'
 
 /** Wheels that are on this machine already, by their names. */
@@ -17,4 +18,6 @@ export interface ImageOrder {
   code?: ProjectCode
   /** The service's own wheels, from its committed list. */
   local?: WheelsHere
+  /** Files that making the lock had to fetch. */
+  fetched?: FirstFetches
 }

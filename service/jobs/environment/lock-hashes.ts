@@ -4,7 +4,8 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Fetcher } from '../../fetch/fetcher.ts'
 import type { Artifact, Lock } from '../../interpreter/lock.ts'
-import { downloadOf } from './download.ts'
+import { download } from './download.ts'
+import type { FirstFetches } from './first-fetches.ts'
 
 /** Artifacts that are fetched at a time. */
 const AT_ONCE = 6
@@ -25,11 +26,16 @@ export class Md5Mismatch extends Error {
  * A lock whose every downloaded artifact has a sha256. One that has none (a direct URL without `#sha256=`, a list of
  * conda packages with md5 or nothing) is fetched once; its hash becomes part of the lock, so that what is installed
  * later is the same.
+ * @param fetched keeps those files, whose bytes are wanted next
  * @throws {Md5Mismatch}
  */
-export async function withHashes(fetcher: Fetcher, lock: Lock, signal: AbortSignal): Promise<Lock> {
+export async function withHashes(
+  fetcher: Fetcher,
+  lock: Lock,
+  { fetched, signal }: { fetched: FirstFetches; signal: AbortSignal },
+): Promise<Lock> {
   const artifacts = await Readable.from(lock.artifacts)
-    .map((artifact: Artifact) => hashed(fetcher, artifact, signal), { concurrency: AT_ONCE, signal })
+    .map((artifact: Artifact) => hashed(fetcher, artifact, fetched, signal), { concurrency: AT_ONCE, signal })
     .toArray({ signal })
   const said = artifacts
     .filter((artifact, index) => artifact !== lock.artifacts[index])
@@ -39,15 +45,21 @@ export async function withHashes(fetcher: Fetcher, lock: Lock, signal: AbortSign
   return { ...lock, text, artifacts, digest: `sha256:${createHash('sha256').update(text).digest('hex')}` }
 }
 
-async function hashed(fetcher: Fetcher, artifact: Artifact, signal: AbortSignal): Promise<Artifact> {
+async function hashed(
+  fetcher: Fetcher,
+  artifact: Artifact,
+  fetched: FirstFetches,
+  signal: AbortSignal,
+): Promise<Artifact> {
   if (artifact.sha256 !== undefined || artifact.url === undefined || artifact.kind === 'vcs') return artifact
-  await using fetched = await fetcher.fetch(downloadOf(artifact), { signal })
+  const file = await download(fetcher, artifact, { signal })
+  await fetched.keep(file)
   const md5 = artifact.conda?.md5
   if (md5 !== undefined) {
     const hash = createHash('md5')
-    await pipeline(createReadStream(fetched.file), hash, { signal })
+    await pipeline(createReadStream(file.file), hash, { signal })
     const actual = hash.digest('hex')
     if (actual !== md5) throw new Md5Mismatch(artifact, md5, actual)
   }
-  return { ...artifact, sha256: fetched.sha256 }
+  return { ...artifact, sha256: file.sha256 }
 }

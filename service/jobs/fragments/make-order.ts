@@ -11,6 +11,7 @@ import type { Artifact } from '../../interpreter/lock.ts'
 import type { Probe } from '../../interpreter/probe.ts'
 import type { Domain } from '../../policy/domain.ts'
 import type { GitDependencies } from '../../source/git-dependencies.ts'
+import type { FirstFetches } from '../environment/first-fetches.ts'
 import type { WheelsHere } from '../environment/image-order.ts'
 import { type ProjectCode, projectFolder } from '../environment/pin-sources.ts'
 import type { KeyedQueue } from '../worker/keyed-queue.ts'
@@ -41,6 +42,8 @@ export interface MakeOrder {
   /** What artifacts with a path lie in. */
   code: ProjectCode | undefined
   local: WheelsHere | undefined
+  /** Files that making the lock had to fetch. */
+  fetched?: FirstFetches | undefined
   /** Whether files of this artifact may serve everybody: it came without credentials from a public index. */
   isPublic: (artifact: Artifact) => boolean
   /** Whether an operator vouches for that, so that its byte code may serve everybody. */

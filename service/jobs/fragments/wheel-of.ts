@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 import { BuildFailed, type BuildSource } from '../../builder/builder.ts'
 import { buildSystem } from '../../interpreter/build-system.ts'
 import type { Artifact } from '../../interpreter/lock.ts'
-import { downloadOf } from '../environment/download.ts'
+import { download } from '../environment/download.ts'
 import { projectFolder } from '../environment/pin-sources.ts'
 import type { MakeOrder, MakeParts } from './make-order.ts'
 import { workFile } from './work-file.ts'
@@ -29,7 +29,7 @@ export async function wheelOf(parts: MakeParts, order: MakeOrder, artifact: Arti
 
 async function bytesOf(
   parts: MakeParts,
-  { local, code, signal }: MakeOrder,
+  { local, code, fetched, signal }: MakeOrder,
   artifact: Artifact,
 ): Promise<Omit<LocalWheel, 'filename'>> {
   const here = local?.get(artifact.filename)
@@ -37,12 +37,8 @@ async function bytesOf(
     return { file: here.file, transferred: here.size, [Symbol.asyncDispose]: async () => {} }
   }
   if (artifact.path === undefined) {
-    const fetched = await parts.fetcher.fetch(downloadOf(artifact), { signal })
-    return {
-      file: fetched.file,
-      transferred: fetched.size,
-      [Symbol.asyncDispose]: () => fetched[Symbol.asyncDispose](),
-    }
+    const { file, size, [Symbol.asyncDispose]: remove } = await download(parts.fetcher, artifact, { fetched, signal })
+    return { file, transferred: size, [Symbol.asyncDispose]: remove }
   }
   // Its hash was taken from this very tree.
   const content = await code?.tree.open(artifact.path)

@@ -5,6 +5,7 @@ import type { PlannedArtifact } from '../../image/fragment.ts'
 import type { Layout } from '../../image/layout.ts'
 import type { CondaGround } from '../environment/conda-pip.ts'
 import type { Locked } from '../environment/ensure-lock.ts'
+import { FirstFetches } from '../environment/first-fetches.ts'
 import type { ImageOrder } from '../environment/image-order.ts'
 import type { WorkContext } from '../events/journal.ts'
 import type { Made } from '../fragments/make-order.ts'
@@ -48,9 +49,11 @@ export class ImagePipeline {
 
   /** Gives the image of a spec: known, or made of what is known and what is not. */
   async ensure(order: ImageOrder, context: WorkContext): Promise<EnsuredImage> {
-    const locked = await this.#parts.lock(order, context)
+    await using fetched = new FirstFetches()
+    const keeping = { ...order, fetched }
     try {
-      return await this.fromLock(order, await this.#seeded(locked), context)
+      const locked = await this.#parts.lock(keeping, context)
+      return await this.fromLock(keeping, await this.#seeded(locked), context)
     } catch (error) {
       throw located(error, order.spec)
     }

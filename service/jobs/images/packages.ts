@@ -30,6 +30,7 @@ export async function makePackages(
   const makeOrder: MakeOrder = {
     ...{ artifacts, base, compileBase, probe, domain: order.domain, code: order.code },
     local: localWheels(order, locked),
+    fetched: order.fetched,
     isPublic: parts.isPublic,
     operatorBase: parts.isOperatorBase(compileBase.name),
     ...reporting(context),
