@@ -210,6 +210,9 @@ def main(folder):
         }, subdir="noarch", noarch="python", entry_points=["greet = greet:main"], depends=["python >=3.9"],
             prefix={"python-scripts/greet-script": "text"})
     add_noarch(channel, "greetplus", "0.1", {"site-packages/greetplus.py": "import greet\n"}, ["greet >=2", "pfxtool"], True)
+    add_noarch(channel, "greetdocs", "0.1", {"site-packages/greetdocs.py": "import greet\n"}, ["greet >=2"])
+    # Conda gives every Python a pip; what counts here is that there is one.
+    add_noarch(channel, "pip", "24.0", {"site-packages/pip/__init__.py": "", "site-packages/pip/__main__.py": "print('pip')\n"})
     for number in range(15):
         files = {f"site-packages/leaf{number}/m{part}.py": f"NUMBER = {number}\n\n\ndef part():\n    return {part}\n" * 20
                  for part in range(20)}

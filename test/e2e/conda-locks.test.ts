@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import type { InterpreterRequest } from '../../common/contract.ts'
+import { type CondaChannel, condaChannel } from '../support/conda-channel.ts'
+import { type CondaLocked, condaLocked } from '../support/conda-lock.ts'
+import type { Project } from '../support/project.ts'
+import { ServiceUnderTest } from '../support/service-under-test.ts'
+
+/** Locks as conda-lock itself makes them, from a push to a run. */
+
+let channel: CondaChannel
+let service: ServiceUnderTest
+let project: Project
+let locked: CondaLocked
+before(async () => {
+  channel = await condaChannel()
+  const source = (category: string, lines: string[]) =>
+    `channels: [${channel.url}]\ncategory: ${category}\ndependencies:\n${lines.map((line) => `  - ${line}\n`).join('')}`
+  locked = await condaLocked({
+    'main.yml': source('main', ['python=3.11', 'leaf1', 'pip', 'pip:\n    - six==1.16.0']),
+    'dev.yml': source('dev', ['greetplus']),
+    'docs.yml': source('docs', ['greetdocs']),
+  })
+  service = await ServiceUnderTest.start({ MEADOW_STANDBYS: '0', MEADOW_CONDA_CHANNELS: `test=${channel.url}` })
+  project = await service.project('octo/locks')
+})
+after(async () => {
+  await service?.close()
+  await channel?.[Symbol.asyncDispose]()
+})
+
+async function names(files: Record<string, string>, request: Partial<InterpreterRequest> = {}) {
+  const commit = await project.commit(files)
+  const build = await project.built(await project.build(commit, { interpreter: 'auto', ...request }))
+  assert.equal(build.state, 'finished', `${build.message} ${build.hint}`)
+  const say = 'import importlib.metadata as m; print(*sorted(each.name for each in m.distributions()))'
+  const { stdout } = await project.ran(commit, { args: ['python', '-c', say], interpreter: 'auto', ...request })
+  return { names: stdout.toString().trim().split(' '), build }
+}
+
+const MAIN = ['leaf1', 'pip', 'six']
+const DEV = ['greet', 'greetplus', ...MAIN]
+
+test('conda-lock.yml: main and dev, packages of pip on top', async () => {
+  const { names: found, build } = await names({ 'conda-lock.yml': locked.unified })
+  assert.deepEqual(found, DEV)
+  assert.deepEqual(build.cache?.unpinned, [])
+})
+
+test('conda-lock.yml: the categories that are asked for, packages of two of them once', async () => {
+  assert.equal(locked.unified.match(/^- name: greet$/gm)?.length, 2)
+  const files = { 'conda-lock.yml': locked.unified }
+  const both = await names(files, { groups: ['dev', 'docs'] })
+  assert.deepEqual(both.names, ['greet', 'greetdocs', 'greetplus', ...MAIN])
+  assert.deepEqual((await names(files, { groups: ['main'] })).names, MAIN)
+})
+
+test('what it renders as an explicit list: packages of pip are taken from its comments, each file is fetched once', async () => {
+  assert.match(locked.explicit, /^# pip six @ /m)
+  // What was fetched before counts by its content; this is to be fetched.
+  const others = locked.explicit.replaceAll('/channel/', '/channel/./')
+  channel.asked.length = 0
+  const { names: found } = await names({ 'conda-linux-64.lock': others })
+  assert.deepEqual(found, DEV)
+  const packages = channel.asked.filter((path) => /\.(?:conda|tar\.bz2)$/.test(path)).sort()
+  assert.equal(packages.length, 7)
+  assert.deepEqual(packages, [...new Set(packages)])
+})
+
+test('what it renders as an environment of exact builds', async () => {
+  const { names: found } = await names(
+    { 'ci/conda-linux-64.lock.yml': locked.environment },
+    { interpreter: 'ci/conda-linux-64.lock.yml' },
+  )
+  assert.deepEqual(found, DEV)
+})
