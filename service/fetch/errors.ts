@@ -28,12 +28,15 @@ export class FetchRefused extends HintedError {
 export class FetchFailed extends Error {
   override name = 'FetchFailed'
   readonly package: string
+  /** Half a sentence: `the server answered 404`. */
+  readonly why: string
   /** Whether the same may go well a little later. */
   readonly retryable: boolean
   readonly hint: string
   constructor(download: Download, url: URL | string, why: string, retryable: boolean, options?: ErrorOptions) {
     super(`${download.name}: ${shown(url)} could not be fetched: ${why}`, options)
     this.package = download.name
+    this.why = why
     this.retryable = retryable
     this.hint = retryable
       ? 'Check that the service reaches this host (MEADOW_CA_BUNDLE, proxies), and try again.'

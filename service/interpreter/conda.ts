@@ -3,6 +3,7 @@ import type { CondaTarget } from './conda-target.ts'
 import type { Artifact, CondaPart, Lock } from './lock.ts'
 import type { Probe } from './probe.ts'
 import { ResolutionFailed } from './resolution.ts'
+import type { InterpreterSpec } from './spec.ts'
 
 const SUBDIRS: Record<string, string> = { x86_64: 'linux-64', aarch64: 'linux-aarch64' }
 /** The oldest kernel that runs the containers: packages ask for far older ones. */
@@ -61,6 +62,11 @@ export function parseCondaUrl(url: string): CondaUrl | undefined {
   return { channel, subdir, filename: decodeURIComponent(filename), name: name.toLowerCase(), version, build }
 }
 
+/** Whether an address says who asks: by a user, a password, or a token in its path as anaconda.org has it. */
+export function hasCredentials(url: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\/(?:[^/]*@|[^/]+\/t\/[^/]+\/)/i.test(url)
+}
+
 /** A package of a lock, from its URL and what else is known. */
 export function condaArtifact(
   url: string,
@@ -113,6 +119,24 @@ export function pythonOf({ source, artifacts }: Pick<Lock, 'source' | 'artifacts
   const python = artifacts.find(({ name, kind }) => name === 'python' && kind === 'conda')
   if (python) return python
   throw new ResolutionFailed(source, undefined, 'the environment has no python', 'Add python to it.')
+}
+
+/**
+ * Checks that the environment has a Python, and the one that was asked for.
+ * @throws {ResolutionFailed}
+ */
+export function checkPython(
+  { path, pythonVersion }: Pick<InterpreterSpec, 'path' | 'pythonVersion'>,
+  artifacts: Artifact[],
+) {
+  const { version } = pythonOf({ source: path, artifacts })
+  if (pythonVersion === undefined || version === pythonVersion || version.startsWith(`${pythonVersion}.`)) return
+  throw new ResolutionFailed(
+    path,
+    undefined,
+    `it has Python ${version}, and python-version asks for ${pythonVersion}`,
+    'Take the input "python-version" out, or make the file with that Python.',
+  )
 }
 
 /** What the environment's own Python would say of itself in a base. */

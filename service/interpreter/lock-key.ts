@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { isOnImage } from './formats/container.ts'
 import type { Probe } from './probe.ts'
-import type { InterpreterSpec } from './spec.ts'
+import { bringsPython, type InterpreterSpec } from './spec.ts'
 
 /** Grows when the same spec is to be resolved again because this program makes locks differently. */
 const LOCK_VERSION = 3
@@ -29,6 +29,8 @@ export function lockKey(spec: InterpreterSpec, probe: Probe, platform: string, i
     libc.version,
     tags[0],
     spec.imageDigest ?? '',
+    // Where the base has the environment's Python, its probe says which.
+    ...(bringsPython(spec.format) && spec.pythonVersion !== undefined ? [{ python: spec.pythonVersion }] : []),
     isOnImage(spec) ? probe.installed : [],
   ]
   return createHash('sha256')

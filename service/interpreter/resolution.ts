@@ -161,22 +161,36 @@ export type RefusedStep =
 export class ResolverRefused extends Error {
   override name = 'ResolverRefused'
   readonly step: RefusedStep
-  /** The package at fault, where one is. */
+  /** The package at fault, where one is; of conda the line that asks for it, or the channel. */
   readonly package: string | undefined
   /** Where conda has what it lacks for the target. */
   readonly elsewhere: Elsewhere | undefined
   /** The fix, where it does not depend on the format. */
   readonly hint: string | undefined
-  constructor(step: RefusedStep, message: string, name?: string, more: { elsewhere?: Elsewhere; hint?: string } = {}) {
+  /** Whether the same may go well a little later. */
+  readonly retryable: boolean
+  constructor(
+    step: RefusedStep,
+    message: string,
+    name?: string,
+    more: { elsewhere?: Elsewhere; hint?: string; retryable?: boolean } = {},
+  ) {
     super(message)
     this.step = step
     this.package = name
     this.elsewhere = more.elsewhere
     this.hint = more.hint
+    this.retryable = more.retryable === true
   }
 }
 
 /** Requirements that cannot be had together, or a file that is not well formed. */
 export class ResolutionFailed extends FileError {
   override name = 'ResolutionFailed'
+  /** Whether the same may go well a little later. */
+  readonly retryable: boolean
+  constructor(file: string, line: number | undefined, message: string, hint: string, retryable = false) {
+    super(file, line, message, hint)
+    this.retryable = retryable
+  }
 }

@@ -12,6 +12,11 @@ export type FormatName =
   | 'conda-environment'
   | 'conda-lock'
 
+/** Whether an environment brings its own Python, as conda's do. */
+export function bringsPython(format: FormatName): boolean {
+  return format.startsWith('conda-')
+}
+
 /** Text files that make up one environment, by their path inside the code tree. */
 export type EnvironmentFiles = Record<string, string>
 

@@ -1,5 +1,5 @@
 import { HintedError } from '../../common/hinted-error.ts'
-import type { InterpreterSpec } from '../interpreter/spec.ts'
+import { bringsPython, type InterpreterSpec } from '../interpreter/spec.ts'
 import { allowsMinor } from './python-range.ts'
 
 /** No base image serves what was asked for. */
@@ -9,17 +9,17 @@ export class NoBase extends HintedError {
 
 /**
  * The name of the base image that a spec starts from: the one it names, else the operator's for its Python version,
- * else the operator's first whose Python its files allow.
+ * else the operator's first whose Python its files allow. A Python of conda's runs on any.
  * @param bases the operator's (`MEADOW_BASES`): Python version -> image name, the preferred one first
  * @throws {NoBase} when no base has the Python that was asked for, or one that the files allow
  */
 export function chooseBase(
   bases: Record<string, string>,
-  { path, baseImage, pythonVersion, requiresPython }: Wish,
+  { format, path, baseImage, pythonVersion, requiresPython }: Wish,
 ): string {
   if (baseImage !== undefined) return baseImage
   const versions = Object.keys(bases).join(', ')
-  if (pythonVersion !== undefined) {
+  if (pythonVersion !== undefined && !bringsPython(format)) {
     const chosen = bases[pythonVersion]
     if (chosen !== undefined) return chosen
     throw new NoBase(
@@ -41,7 +41,7 @@ function likely(version: string): string {
 }
 
 /** What of a spec decides on its base. */
-type Wish = Pick<InterpreterSpec, 'path' | 'baseImage' | 'pythonVersion' | 'requiresPython'>
+type Wish = Pick<InterpreterSpec, 'format' | 'path' | 'baseImage' | 'pythonVersion' | 'requiresPython'>
 
 /** Whether an operator vouches for a base: what is compiled in it may serve everybody. */
 export function isOperatorBase(bases: Record<string, string>, name: string): boolean {

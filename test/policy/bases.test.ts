@@ -3,20 +3,26 @@ import { test } from 'node:test'
 import { chooseBase, isOperatorBase, NoBase } from '../../service/policy/bases.ts'
 import { commitDomain, isTrusted, pullRequestDomain, readable, repositoryOf } from '../../service/policy/domain.ts'
 
+const UV = { format: 'uv.lock', path: 'uv.lock' } as const
 const BASES = { '3.11': 'python:3.11-slim', '3.9': 'python:3.9-slim' }
 
 test('the named base, else the one of the version, else the first', () => {
-  assert.equal(chooseBase(BASES, { path: 'uv.lock' }), 'python:3.11-slim')
-  assert.equal(chooseBase(BASES, { path: 'uv.lock', pythonVersion: '3.9' }), 'python:3.9-slim')
-  assert.equal(chooseBase(BASES, { path: 'uv.lock', pythonVersion: '3.9', baseImage: 'own:1' }), 'own:1')
+  assert.equal(chooseBase(BASES, { ...UV }), 'python:3.11-slim')
+  assert.equal(chooseBase(BASES, { ...UV, pythonVersion: '3.9' }), 'python:3.9-slim')
+  assert.equal(chooseBase(BASES, { ...UV, pythonVersion: '3.9', baseImage: 'own:1' }), 'own:1')
   assert.throws(
-    () => chooseBase(BASES, { path: 'uv.lock', pythonVersion: '3.7' }),
+    () => chooseBase(BASES, { ...UV, pythonVersion: '3.7' }),
     (error) => error instanceof NoBase && /3\.7/.test(error.message) && /3\.11, 3\.9/.test(error.hint),
   )
 })
 
+test('an environment that brings its own Python is put on any base, whatever Python was asked for', () => {
+  const conda = { format: 'conda-environment', path: 'environment.yml', pythonVersion: '3.7' } as const
+  assert.equal(chooseBase(BASES, conda), 'python:3.11-slim')
+})
+
 test('the first base whose Python the files allow, where nobody asked for one', () => {
-  const choose = (requiresPython: string, more = {}) => chooseBase(BASES, { path: 'uv.lock', requiresPython, ...more })
+  const choose = (requiresPython: string, more = {}) => chooseBase(BASES, { ...UV, requiresPython, ...more })
   assert.equal(choose('>=3.9'), 'python:3.11-slim')
   assert.equal(choose('>=3.9,<3.11'), 'python:3.9-slim')
   assert.equal(choose('>=3.12', { pythonVersion: '3.9' }), 'python:3.9-slim')

@@ -37,7 +37,7 @@ export interface TestBuilder extends AsyncDisposable {
 }
 
 /** Conda without channels. */
-const NO_CHANNELS = { repodata: async () => undefined, channels: {} }
+const NO_CHANNELS = { repodata: async () => ({ none: 'nobody asks for conda' }), channels: {} }
 
 /** Whatever a step asks for. */
 export const STEP = { signal: AbortSignal.timeout(300_000), report: (_line: string) => {} }

@@ -64,15 +64,23 @@ def match(spec, channels=()):
 async def solved(request):
     """Exact records for a list of specs."""
     channels = {number: url for number, url, _ in request["channels"]}
+    sources = [Channel(local(number)) for number in channels]
+    platforms = [Subdir(request["subdir"]), Subdir("noarch")]
     virtual = [GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
                for name, (version, build) in request["virtual"].items()]
     specs = [match(spec, request["channels"]) for spec in request["solve"]]
+
+    async def solution(with_pip):
+        return await solve(sources=sources, specs=specs, platforms=platforms, virtual_packages=virtual,
+                           add_pip_as_python_dependency=with_pip)
+
     try:
-        records = await solve(
-            sources=[Channel(local(number)) for number in channels], specs=specs,
-            platforms=[Subdir(request["subdir"]), Subdir("noarch")], virtual_packages=virtual)
-    except Exception as error:
-        raise Failed(str(error)) from error
+        records = await solution(True)  # As conda does it, where nobody says otherwise.
+    except Exception:  # Channels may have no pip, or none that goes with the rest.
+        try:
+            records = await solution(False)
+        except Exception as error:
+            raise Failed(str(error)) from error
     return {"records": sorted((row(record, channels) for record in records), key=lambda record: record["name"])}
 
 

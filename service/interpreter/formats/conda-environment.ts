@@ -1,8 +1,8 @@
 import { posix } from 'node:path'
 import { forLinux } from '../../../common/conda-files.ts'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
-import { condaLock, condaTarget, pythonOf } from '../conda.ts'
-import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
+import { checkPython, condaLock, condaTarget, hasCredentials } from '../conda.ts'
+import { type RefusedStep, ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import type { InterpreterSpec } from '../spec.ts'
 import { condaPip } from './conda-pip.ts'
 import { wrongPlatform } from './conda-platform.ts'
@@ -32,7 +32,9 @@ export const condaEnvironmentFormat: Format = {
 
   async load(code, path) {
     const text = await requiredText(code, path)
-    return { [path]: text, ...(await condaPip.load(code, path, parseCondaYaml(path, text).pip)) }
+    const yaml = parseCondaYaml(path, text)
+    checkAddresses(path, yaml)
+    return { [path]: text, ...(await condaPip.load(code, path, yaml.pip)) }
   },
 
   async local(code, { path, files }) {
@@ -42,10 +44,11 @@ export const condaEnvironmentFormat: Format = {
   async lock(spec, probe, resolve) {
     const { path: file, yaml } = readYaml(spec)
     const target = condaTarget(file, probe)
-    const specs = yaml.specs.map(({ text }) => text)
+    const python = spec.pythonVersion === undefined ? [] : [`python ${spec.pythonVersion}.*`]
+    const specs = [...yaml.specs.map(({ text }) => text), ...python]
     try {
       const { artifacts } = await resolve({ conda: { specs, channels: channelsOf(yaml), target } })
-      pythonOf({ source: file, artifacts })
+      checkPython(spec, artifacts)
       const { variables } = yaml
       const versions = new Map(artifacts.map(({ name, version }) => [name, version]))
       const open = yaml.specs.filter(({ text }) => !isPinned(text, versions.get(nameOf(text))))
@@ -62,7 +65,7 @@ export const condaEnvironmentFormat: Format = {
         },
       )
     } catch (error) {
-      if (error instanceof ResolverRefused) throw explain(error, file, yaml)
+      if (error instanceof ResolverRefused) throw explain(error, spec, yaml)
       throw error
     }
   },
@@ -72,6 +75,18 @@ export const condaEnvironmentFormat: Format = {
     const found = yaml.specs.find(({ text }) => nameOf(text) === name)
     return found ? { file, line: found.line } : condaPip.locate(spec, name)
   },
+}
+
+/** Addresses of channels are shown, and kept in locks. */
+function checkAddresses(path: string, { channels, specs }: CondaYaml): void {
+  const found = [...channels, ...specs].find(({ text }) => hasCredentials(`${text}/`))
+  if (found === undefined) return
+  throw new EnvironmentFileError(
+    path,
+    found.line,
+    'the address of this channel holds a user name, password or token',
+    'Take it out; credentials come in a later version.',
+  )
 }
 
 function readYaml({ path, files }: InterpreterSpec): { path: string; yaml: CondaYaml } {
@@ -95,27 +110,41 @@ function isPinned(spec: string, installed: string | undefined): boolean {
   return installed !== undefined && spec.endsWith(`=${installed}`) && !/[<>!~]=/.test(spec)
 }
 
-function explain({ step, message, package: named, elsewhere }: ResolverRefused, file: string, yaml: CondaYaml) {
+function explain(refused: ResolverRefused, spec: InterpreterSpec, yaml: CondaYaml): ResolutionFailed {
+  const { path: file, pythonVersion } = spec
+  const { step, message, package: named, elsewhere, hint, retryable } = refused
   if (step === 'platform' && elsewhere) {
     const names = elsewhere.specs.map((spec) => nameOf(spec))
     const line = yaml.specs.find(({ text }) => text === elsewhere.specs[0])?.line
     const { subdir, target, others } = elsewhere
     return wrongPlatform({ file, line }, subdir, target, { names, others }, wayOut(file, target.subdir))
   }
-  const place = named === undefined ? spoken(message, yaml.specs) : yaml.specs.find(({ text }) => text === named)
-  const hint =
-    step === 'channel'
-      ? 'Correct "channels:", or name a channel of your own in MEADOW_CONDA_CHANNELS on the service.'
-      : 'Ask for versions that go together and that the channels have for this platform.'
-  return new ResolutionFailed(file, place?.line, message, hint)
+  const place =
+    named === undefined
+      ? spoken(message, yaml.specs)
+      : [...yaml.channels, ...yaml.specs].find(({ text }) => text.replace(/\/+$/, '') === named)
+  const input = pythonVersion === undefined ? '' : ` The input python-version asks for Python ${pythonVersion}.`
+  return new ResolutionFailed(file, place?.line, message, (hint ?? hintOf(step, file)) + input, retryable)
+}
+
+function hintOf(step: RefusedStep, file: string): string {
+  if (step === 'channel')
+    return 'Correct "channels:", or name a channel of your own in MEADOW_CONDA_CHANNELS on the service.'
+  if (step === 'platform') return `Take it out, or commit an environment without it as ${linuxName(file)}.`
+  return 'Ask for versions that go together and that the channels have for this platform.'
 }
 
 function wayOut(file: string, subdir: string): string {
-  const { base, name } = posix.parse(file)
   return [
     'Name only the packages that you ask for yourself ("conda env export --from-history"), without builds;',
-    `or make the file on ${subdir} and commit it as ${name}-linux.yml: it is taken wherever it lies beside ${base}.`,
+    `or make the file on ${subdir} and commit it as ${linuxName(file)}.`,
   ].join(' ')
+}
+
+/** What takes the place of a file that was made elsewhere. */
+function linuxName(file: string): string {
+  const { base, name } = posix.parse(file)
+  return `${name}-linux.yml: it is taken wherever it lies beside ${base}`
 }
 
 /** The line of the first package that an explanation speaks of. */

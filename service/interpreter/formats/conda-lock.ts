@@ -2,10 +2,11 @@ import { parse } from 'yaml'
 import * as z from 'zod/mini'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { normalizeName } from '../../../common/package-name.ts'
-import { condaArtifact, condaLock, condaTarget, parseCondaUrl, pythonOf } from '../conda.ts'
+import { checkPython, condaArtifact, condaLock, condaTarget, hasCredentials, parseCondaUrl } from '../conda.ts'
 import type { CondaTarget } from '../conda-target.ts'
 import type { Artifact } from '../lock.ts'
 import type { InterpreterSpec } from '../spec.ts'
+import { pipArtifact } from './conda-lock-pip.ts'
 import { wrongPlatform } from './conda-platform.ts'
 import type { Format } from './format.ts'
 import { requiredText } from './required-text.ts'
@@ -21,9 +22,10 @@ const Package = z.object({
   manager: z.enum(['conda', 'pip']),
   platform: z.string(),
   url: z.string(),
+  // Of a git dependency the sha256 is the commit.
   hash: z.object({
     md5: z.nullish(z.string().check(z.regex(/^[0-9a-f]{32}$/))),
-    sha256: z.nullish(z.string().check(z.regex(/^[0-9a-f]{64}$/))),
+    sha256: z.nullish(z.string().check(z.regex(/^(?:[0-9a-f]{64}|[0-9a-f]{40})$/))),
   }),
   category: z._default(z.string(), 'main'),
 })
@@ -44,14 +46,15 @@ export const condaLockFormat: Format = {
   async lock(spec, probe) {
     const target = condaTarget(spec.path, probe)
     const packages = chosen(spec, target)
-    const artifacts = packages.map((each) => (each.manager === 'pip' ? pipArtifact(each) : artifactOf(spec.path, each)))
-    pythonOf({ source: spec.path, artifacts })
+    const artifacts = packages.map((each) => artifactOf(spec, each))
+    checkPython(spec, artifacts)
     return condaLock(spec.path, artifacts, { subdir: target.subdir, variables: {}, pip: [] })
   },
 
   locate(spec, name) {
     const text = spec.files[spec.path] ?? ''
-    const found = [...text.matchAll(/^\s*-?\s*name:\s*['"]?([^'"\s]+)/gm)].find(([, each = '']) => each === name)
+    const names = [...text.matchAll(/^\s*-?\s*\{?\s*name:\s*['"]?([^'"\s,]+)/gm)]
+    const found = names.find(([, each = '']) => each === name || normalizeName(each) === name)
     return found && { file: spec.path, line: text.slice(0, found.index).split('\n').length }
   },
 }
@@ -88,21 +91,26 @@ function chosen(spec: InterpreterSpec, target: CondaTarget): Package[] {
     const wayOut = `Lock it for this platform too: conda-lock lock --file environment.yml --platform ${target.subdir}`
     throw wrongPlatform({ file: spec.path }, platforms, target, { names: [...new Set(names)] }, wayOut)
   }
-  return here.filter(({ category }) => categories.has(category))
+  const wantedHere = here.filter(({ category }) => categories.has(category))
+  // One that is of several categories is listed in each.
+  return [...new Map(wantedHere.map((each) => [`${each.manager} ${each.name}`, each])).values()]
 }
 
-function artifactOf(path: string, { url, hash }: Package): Artifact {
-  const parsed = parseCondaUrl(url)
-  if (!parsed) throw new EnvironmentFileError(path, undefined, `${url} is no URL of a conda package`, HINT)
-  return condaArtifact(url, parsed, { sha256: hash.sha256 ?? undefined, md5: hash.md5 ?? undefined })
-}
-
-function pipArtifact({ name, version, url, hash }: Package): Artifact {
-  const filename = decodeURIComponent(new URL(url).pathname.split('/').at(-1) ?? '')
-  const kind = filename.endsWith('.whl') ? 'wheel' : 'sdist'
-  const [address = ''] = url.split('#', 1)
-  return {
-    ...{ name: normalizeName(name), version, kind, url: address, filename },
-    ...(hash.sha256 != null && { sha256: hash.sha256 }),
+function artifactOf(spec: InterpreterSpec, { manager, name, version, url, hash }: Package): Artifact {
+  const fail = (why: string, hint = HINT) => {
+    const line = condaLockFormat.locate(spec, name)?.line
+    return new EnvironmentFileError(spec.path, line, `${name}: ${why}`, hint)
   }
+  if (hasCredentials(url)) {
+    throw fail('its address holds a user name, password or token', 'Take it out; credentials come in a later version.')
+  }
+  const sha256 = hash.sha256 ?? undefined
+  if (manager === 'pip') {
+    const artifact = pipArtifact({ name, version, url, sha256 })
+    if (artifact) return artifact
+    throw fail(`${url} is not to be had from another machine`, 'Leave it out of the lock, and name a release instead.')
+  }
+  const parsed = parseCondaUrl(url)
+  if (!parsed) throw fail(`${url} is no URL of a conda package`)
+  return condaArtifact(url, parsed, { sha256, md5: hash.md5 ?? undefined })
 }

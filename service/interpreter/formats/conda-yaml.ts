@@ -18,7 +18,11 @@ export interface CondaYaml {
   variables: Record<string, string>
 }
 
-const KEYS = new Set(['name', 'channels', 'dependencies', 'prefix', 'variables', 'platforms', 'category'])
+/** Conda's, and those that conda-lock reads beside them. */
+const KEYS = new Set([
+  ...['name', 'channels', 'dependencies', 'prefix', 'variables'],
+  ...['platforms', 'category', 'pip-repositories'],
+])
 /** Selectors of mamba: https://mamba.readthedocs.io/en/latest/user_guide/micromamba.html */
 const SELECTED = new Set(['sel(linux)', 'sel(unix)'])
 const SELECTOR = /^sel\(\w+\)$/
@@ -56,6 +60,7 @@ class Reader {
       variables: this.#variables(root.get('variables', true)),
     }
     for (const item of this.#items(root, 'dependencies', root.get('dependencies', true))) this.#dependency(item, result)
+    this.#indexes(root, result)
     if (result.specs.length > 0) return result
     throw this.#fail(root, 'dependencies: nothing is listed', 'List at least python.')
   }
@@ -87,6 +92,13 @@ class Reader {
       return void result.specs.push(...chosen)
     }
     throw this.#fail(item, 'dependencies: an entry is neither a package nor "pip:"', 'Write it like: - numpy=2.1')
+  }
+
+  /** Where pip looks too, as conda-lock has it. */
+  #indexes(root: YAMLMap, { pip }: CondaYaml): void {
+    const urls = this.#strings(root, 'pip-repositories', root.get('pip-repositories', true))
+    if (pip.length === 0) return
+    pip.unshift(...urls.map(({ text, line }) => ({ text: `--extra-index-url ${text}`, line })))
   }
 
   #variables(node: unknown): Record<string, string> {

@@ -4,10 +4,12 @@ import { condaProbe, pythonOf } from '../../interpreter/conda.ts'
 import { isOnImage } from '../../interpreter/formats/container.ts'
 import type { Artifact, Lock } from '../../interpreter/lock.ts'
 import { lockKey } from '../../interpreter/lock-key.ts'
+import { bringsPython } from '../../interpreter/spec.ts'
 import type { GitDependencies } from '../../source/git-dependencies.ts'
 import { reporting, type WorkContext } from '../events/journal.ts'
 import { type CondaGround, withPip } from './conda-pip.ts'
 import { type BaseParts, type PreparedBase, prepareBase } from './ensure-base.ts'
+import type { FirstFetches } from './first-fetches.ts'
 import type { ImageOrder } from './image-order.ts'
 import { findKept, keep } from './kept.ts'
 import { withHashes } from './lock-hashes.ts'
@@ -29,8 +31,8 @@ export interface Locked extends PreparedBase {
   active?: Record<string, string>
 }
 
-/** Gives the lock of a spec. */
-export type EnsureLock = (order: ImageOrder, context: WorkContext) => Promise<Locked>
+/** Gives the lock of a spec, and keeps what it has to fetch for that. */
+export type EnsureLock = (order: ImageOrder & { fetched: FirstFetches }, context: WorkContext) => Promise<Locked>
 
 /** What locking needs. */
 export interface LockParts extends BaseParts {
@@ -53,7 +55,7 @@ export function lockWith(parts: LockParts): EnsureLock {
     const { plain, ...prepared } = await prepareBase(parts, { domain, spec: asked }, context)
     const { base, probe } = prepared
     const spec = isOnImage(asked) ? { ...asked, imageDigest: plain.digest } : asked
-    const index = spec.format.startsWith('conda-') ? `${parts.index} ${parts.channels}` : parts.index
+    const index = bringsPython(spec.format) ? `${parts.index} ${parts.channels}` : parts.index
     const key = lockKey(spec, probe, base.platform, index)
     const known = await findKept<Lock>(parts, domain, key)
     if (known !== undefined) return lockedOn(prepared, await pinSources(known, code))
@@ -62,13 +64,14 @@ export function lockWith(parts: LockParts): EnsureLock {
       async () => {
         const options = { ...reporting(context), domain, git: parts.gitDependencies, code: code?.tree }
         const resolved = await parts.builder.resolve(base, spec, probe, options)
-        const hashed = await withHashes(parts.fetcher, resolved, signal)
+        const keeping = { fetched: order.fetched, signal }
+        const hashed = await withHashes(parts.fetcher, resolved, keeping)
         if (!hashed.conda?.pip.length) return hashed
         const locked = lockedOn(prepared, hashed)
         const ground = await parts.ground(order, locked, context)
         const of = { lock: hashed, spec, probe: locked.probe }
         const whole = await withPip(parts.builder, of, ground, options)
-        return await withHashes(parts.fetcher, whole, signal)
+        return await withHashes(parts.fetcher, whole, keeping)
       },
       ({ artifacts }) => ({ detail: `${artifacts.length} packages` }),
     )

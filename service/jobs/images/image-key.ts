@@ -1,6 +1,7 @@
 import type { Digest } from '../../blobs/blobs.ts'
 import type { ImageRow } from '../../database/schema.ts'
 import { imageKey, lineageKey } from '../../image/keys.ts'
+import { bringsPython } from '../../interpreter/spec.ts'
 import type { Locked } from '../environment/ensure-lock.ts'
 import type { ImageOrder } from '../environment/image-order.ts'
 
@@ -20,6 +21,8 @@ export function lineageOf(
     spec.groups ?? [],
     spec.extras ?? [],
     ...(spec['without-groups'] ?? []),
+    // Other Pythons have other bases, where they are not the environment's own.
+    ...(bringsPython(spec.format) ? [spec.pythonVersion ?? ''] : []),
   ])
   return { lineage: lineageKey(repository, environment, base), branch: branch ?? '' }
 }
