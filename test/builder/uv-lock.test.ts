@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { loadSpec } from '../../service/interpreter/formats.ts'
 import type { Lock } from '../../service/interpreter/lock.ts'
@@ -6,6 +7,7 @@ import { STEP, testBase } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { ASK, pins, refusal, resolving } from '../support/resolving.ts'
 import { uvLock } from '../support/uv-lock.ts'
+import { makeWheel } from '../support/wheels.ts'
 
 /** uv.lock, made by uv itself, through the real resolver. */
 
@@ -178,6 +180,52 @@ describe('projects of the code', () => {
       { interpreter: 'py/uv.lock' },
     )
     assert.deepEqual(local(lock), [['elm', 'elm', undefined]])
+  })
+
+  test('files by their path or URL, folders that are indexes, members and folders that are virtual', async () => {
+    const [acme, beta] = ['acme', 'beta'].map((name) => makeWheel({ name, version: '1.0' }))
+    const [wheel = ''] = /https:[^"]*idna-3\.7-[^"]*\.whl/.exec(lock) ?? []
+    const [sdist = ''] = /https:[^"]*six-1\.16\.0\.tar\.gz/.exec(lock) ?? []
+    const sources = [
+      '[tool.uv.sources]',
+      'acme = { path = "../wheels/acme-1.0-py3-none-any.whl" }',
+      'beta = { index = "flat" }',
+      `six = { url = "${sdist}" }`,
+      'ash = { path = "../libs/ash", editable = true }',
+      'oak = { path = "../libs/oak", package = false }',
+      '[[tool.uv.index]]\nname = "flat"\nurl = "../flat"\nformat = "flat"\nexplicit = true\n',
+    ]
+    const needs = ['acme', 'beta', `idna @ ${wheel}`, 'six', 'ash', 'oak']
+    const files = {
+      'py/pyproject.toml': member('wood', `dependencies = ${JSON.stringify(needs)}\n${sources.join('\n')}`),
+      'libs/ash/pyproject.toml': member('ash', build),
+      'libs/oak/pyproject.toml': member('oak', `dependencies = ["toolz==1.0.0"]\n${build}`),
+      'wheels/acme-1.0-py3-none-any.whl': acme ?? '',
+      'flat/beta-1.0-py3-none-any.whl': beta ?? '',
+    }
+    const locked = { ...files, 'py/uv.lock': await uvLock(parts, files, undefined, 'py') }
+    const { artifacts } = await resolve(locked, { interpreter: 'py/uv.lock' })
+    const sha256 = (content: string | Buffer = '') => createHash('sha256').update(content).digest('hex')
+    assert.deepEqual(
+      artifacts.map(({ name, kind, path, url, editable }) => [name, kind, path ?? url, editable]),
+      [
+        ['acme', 'wheel', 'wheels/acme-1.0-py3-none-any.whl', undefined],
+        ['ash', 'directory', 'libs/ash', true],
+        ['beta', 'wheel', 'flat/beta-1.0-py3-none-any.whl', undefined],
+        ['idna', 'wheel', wheel, undefined],
+        ['six', 'sdist', sdist, undefined],
+        ['toolz', 'wheel', artifacts.at(-1)?.url, undefined],
+      ],
+    )
+    assert.deepEqual(
+      artifacts.flatMap(({ path, sha256 }) => (path?.endsWith('.whl') ? sha256 : [])),
+      [sha256(acme), sha256(beta)],
+    )
+    const { 'flat/beta-1.0-py3-none-any.whl': _, ...without } = locked
+    await assert.rejects(
+      resolve(without, { interpreter: 'py/uv.lock' }),
+      /^EnvironmentFileError: py\/uv\.lock:\d+: there is no flat\/beta-1\.0-py3-none-any\.whl in the repository/,
+    )
   })
 
   test('from git: its commit is that of the lock', async () => {

@@ -1,6 +1,8 @@
+import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { Step } from '../../service/builder/step.ts'
 import { STEP, type TestBuilder, testBase } from './builder.ts'
+import { tarOfFiles } from './tar-of-files.ts'
 
 /** A pip that puts uv of some version beside the files. */
 const INSTALL = (version: string) => `python3 -m pip -q install --target /tmp/tools uv==${version} >&2`
@@ -13,7 +15,7 @@ const INSTALL = (version: string) => `python3 -m pip -q install --target /tmp/to
  */
 export async function uvLock(
   parts: TestBuilder,
-  files: Record<string, string>,
+  files: Record<string, string | Buffer>,
   version?: string,
   folder = '.',
 ): Promise<string> {
@@ -28,12 +30,11 @@ export async function uvLock(
       user: '0:0',
       env: { UV_CACHE_DIR: '/tmp/uv' },
       network: parts.context.network,
-      files: Object.fromEntries(
-        Object.entries(files).map(([path, content]) => [`/opt/meadow/project/${path}`, content]),
-      ),
+      files: { '/opt/meadow/project/.keep': '' },
     },
     STEP,
   )
+  await step.container.put(Readable.from([tarOfFiles(files)]), '/opt/meadow/project')
   await step.start()
   step.stdin.end()
   const made = await text(step.stdout)

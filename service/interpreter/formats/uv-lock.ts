@@ -7,6 +7,7 @@ import type { Format } from './format.ts'
 import { lineAt, placeOfPackage } from './lock-places.ts'
 import { type ProjectRequirement, readProject } from './project.ts'
 import { requiredText } from './required-text.ts'
+import { checkFolderFiles, folderFiles, withFolderHashes } from './uv-lock-files.ts'
 import { addProjects, insideTree, withLocalProjects } from './uv-sources.ts'
 
 /** uv.lock, with the pyproject.toml files that it was made from. https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile */
@@ -21,15 +22,22 @@ export const uvLockFormat: Format = {
     const text = await requiredText(code, root, `Commit it: ${path} is the lock of that project.`)
     const files = await withLocalProjects(code, root, text)
     await addProjects(code, files, localProjects(path, lock))
+    checkFolderFiles(path, lock, new Set(await code.paths()))
     return { [path]: lock, ...files }
+  },
+
+  async local(code, { path, files }) {
+    const hashes = folderFiles(path, files[path] ?? '').map(async (file) => [file, (await code.hash(file)) ?? ''])
+    return Object.fromEntries(await Promise.all(hashes))
   },
 
   requiresPython: (files, path) => /^requires-python = "([^"]*)"$/m.exec(files[path] ?? '')?.[1],
 
   async lock(spec, _probe, resolve) {
     const requirements = requirementsOf(spec)
+    const files = withFolderHashes(spec.path, spec.files, spec.local ?? {})
     try {
-      const { text, artifacts } = await resolve({ files: spec.files, uvLock: spec.path, ...chosen(spec) })
+      const { text, artifacts } = await resolve({ files, uvLock: spec.path, ...chosen(spec) })
       return {
         digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
         text,
