@@ -165,6 +165,9 @@ test('uv.lock: each package from the index that it was locked from', async () =>
 describe('poetry.lock: each package from the source that it was locked from', () => {
   for (const [version, priority, expected] of [
     ['1.8', 'primary', ['acme 1.0 private', 'idna 0.1 private']],
+    // In the words of its time, which later versions refuse.
+    ['1.8', 'default', ['acme 1.0 private', 'idna 0.1 private']],
+    ['1.8', 'secondary', ['acme 1.0 private', 'idna 2.0 public']],
     ['2.5', 'primary', ['acme 1.0 private', 'idna 0.1 private']],
     ['2.5', 'supplemental', ['acme 1.0 private', 'idna 2.0 public']],
     ['2.5', 'explicit', ['acme 1.0 private', 'idna 2.0 public']],

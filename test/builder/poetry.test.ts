@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import type { InterpreterRequest } from '../../common/contract.ts'
 import { loadSpec } from '../../service/interpreter/formats.ts'
 import { STEP, testBase } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
+import { publicIndex } from '../support/index-server.ts'
 import { type PoetryVersion, poetryLock, poetryProject } from '../support/poetry.ts'
+import { TestRepository } from '../support/repositories.ts'
 import { ASK, pins, refusal, resolving } from '../support/resolving.ts'
 
-const { parts, resolve } = await resolving('poetry.lock')
+const { parts, base, probe, resolve } = await resolving('poetry.lock')
 
 const VERSIONS: PoetryVersion[] = ['1.2', '1.8', '2.5']
 
@@ -51,6 +54,56 @@ describe('poetry.lock', () => {
       })
     })
   }
+
+  for (const version of ['1.0', '1.1'] as const) {
+    test(`of poetry ${version}, which knows no groups but dev`, async () => {
+      const index = await publicIndex(parts)
+      const files = {
+        'pyproject.toml': [
+          ...[
+            '[tool.poetry]',
+            'name = "shop"',
+            'version = "0.3.0"',
+            'description = ""',
+            'authors = ["A <a@example.org>"]',
+          ],
+          ...['[tool.poetry.dependencies]', 'python = "^3.9"', ...DEPENDENCIES],
+          ...['packaging = { version = "24.1", optional = true }', '[tool.poetry.extras]', 'versions = ["packaging"]'],
+          ...['[tool.poetry.dev-dependencies]', 'iniconfig = "2.0.0"'],
+          ...['[[tool.poetry.source]]', 'name = "everybody"', `url = "${index}/"`, 'default = true', ''],
+        ].join('\n'),
+      }
+      const locked = { ...files, 'poetry.lock': await poetryLock(parts.context, version, files) }
+      assert.match(locked['poetry.lock'], new RegExp(`lock-version = "${version}"`))
+      // Before package-mode each project was a package.
+      assert.deepEqual(pins(await resolve(locked)), ['idna==3.6', 'iniconfig==2.0.0', 'shop==0'])
+      const asked = { extras: ['versions'], 'without-groups': ['dev'] }
+      assert.deepEqual(pins(await resolve(locked, asked)), ['idna==3.6', 'packaging==24.1', 'shop==0'])
+      const stale = { ...locked, 'pyproject.toml': files['pyproject.toml'].replace('"3.6"', '"3.7"') }
+      assert.match((await refusal(resolve(stale))).message, /changed significantly/)
+    })
+  }
+
+  test('a git dependency with develop = true is a copy, which is said', async () => {
+    const folder = join(parts.folder, 'lib')
+    const lib = await TestRepository.make(folder)
+    const description = '[tool.poetry]\nname = "lib"\nversion = "1"\ndescription = ""\nauthors = []\n'
+    const commit = await lib.commit({ 'pyproject.toml': description, 'lib.py': '' }, { ref: 'refs/heads/main' })
+    const files = {
+      'pyproject.toml': poetryProject([`lib = { git = "file://${folder}", branch = "main", develop = true }`]),
+    }
+    const locked = { ...files, 'poetry.lock': await poetryLock(parts.context, '2.5', files, { git: folder }) }
+    const lines: string[] = []
+    const spec = await loadSpec(codeFiles(locked), { interpreter: 'poetry.lock' })
+    const report = (line: string) => void lines.push(line)
+    const { artifacts } = await parts.builder.resolve(base, spec, probe, { ...STEP, report })
+    const found = artifacts.find(({ name }) => name === 'lib')
+    assert.deepEqual([found?.kind, found?.commit, found?.editable], ['vcs', commit, undefined])
+    assert.ok(
+      lines.some((line) => /^lib: its code is that of the locked commit, whatever develop = true says/.test(line)),
+      lines.join('\n'),
+    )
+  })
 
   describe('what is wrong', () => {
     const project = PROJECT.replace('package-mode = false\n', '')

@@ -5,14 +5,19 @@ import type { BuilderContext } from '../../service/builder/context.ts'
 import { Step } from '../../service/builder/step.ts'
 import { STEP, testBase } from './builder.ts'
 
-/** What a version of poetry is installed with. The plugin has it ask an index by the standard protocol. */
-const TOOLS: Record<string, string[]> = {
+/**
+ * What a version of poetry is installed with. The plugin has it ask an index by the standard protocol; the oldest have
+ * none, and need a Python that is old too.
+ */
+const TOOLS: Record<PoetryVersion, string[]> = {
+  '1.0': ['poetry==1.0.10'],
+  '1.1': ['poetry==1.1.15'],
   '1.2': ['poetry==1.2.2', 'poetry-plugin-pypi-mirror==0.2.0', 'setuptools<80'],
   '1.8': ['poetry==1.8.5', 'poetry-plugin-pypi-mirror==0.4.2', 'setuptools<80'],
   '2.5': ['poetry==2.5.1', 'poetry-plugin-pypi-mirror==0.6.5'],
 }
 
-export type PoetryVersion = '1.2' | '1.8' | '2.5'
+export type PoetryVersion = '1.0' | '1.1' | '1.2' | '1.8' | '2.5'
 
 /**
  * The pyproject.toml of a project `shop` that has an extra, a group and an optional group.
@@ -83,8 +88,8 @@ export async function poetryLock(
 
 /** Made where it is missing, and kept like a base. */
 async function imageOf(context: BuilderContext, version: PoetryVersion): Promise<string> {
-  const base = await testBase('3.11')
-  const tools = TOOLS[version] ?? []
+  const base = await testBase(version < '1.2' ? '3.9' : '3.11')
+  const tools = TOOLS[version]
   const tag = createHash('sha256')
     .update(JSON.stringify([tools, base.reference]))
     .digest('hex')

@@ -22,6 +22,22 @@ class Reader(Factory):
     def _ensure_valid_poetry_version(cls, cwd):
         pass
 
+    @classmethod
+    def validate(cls, toml_data, strict=False):
+        """Without sources: older versions wrote them in other words, and the lock says where each package is from."""
+        poetry = toml_data.get("tool", {}).get("poetry", {})
+        sources = poetry.pop("source", None)
+        try:
+            # It also writes defaults into the table.
+            return super().validate(toml_data, strict)
+        finally:
+            if sources is not None:
+                poetry["source"] = sources
+
+    @classmethod
+    def create_pool(cls, config, sources=(), io=None, disable_cache=False):
+        return super().create_pool(config, (), io, disable_cache)
+
 
 def inside(path, tree, name):
     relative = os.path.relpath(path, tree).replace(os.sep, "/")

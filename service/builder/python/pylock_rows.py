@@ -78,6 +78,8 @@ def row_of(package, marker, tree, repositories, default, notes):
         if "directory" in own:
             # Its code may say another by now.
             del row["version"]
+        if "vcs" in own and package.develop:
+            notes.append(f"{package.name}: its code is that of the locked commit, whatever develop = true says: there is no checkout to point into")
         return {**row, **own}
     url = package.source_url
     return {**row, **({"index": url} if url else {}), **released(package, Index.at(url or default), notes)}
