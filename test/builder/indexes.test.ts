@@ -2,44 +2,37 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { InterpreterRequest } from '../../common/contract.ts'
 import type { Builder } from '../../service/builder/builder.ts'
-import type { BaseImage } from '../../service/image/base.ts'
 import { loadSpec } from '../../service/interpreter/formats.ts'
 import type { Artifact } from '../../service/interpreter/lock.ts'
-import type { Probe } from '../../service/interpreter/probe.ts'
-import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
+import { STEP } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { codeTree } from '../support/code-tree.ts'
 import { type IndexServer, indexServer, publicIndex } from '../support/index-server.ts'
 import { makeSdist } from '../support/package-index.ts'
 import { poetryLock } from '../support/poetry.ts'
+import { resolving } from '../support/resolving.ts'
 import { uvLock } from '../support/uv-lock.ts'
 import { makeWheel, wheelFilename } from '../support/wheels.ts'
 
 /** Two indexes that have packages of the same names: which one is asked, and whose files are taken. */
 
-let parts: TestBuilder
+const { parts, base, probe } = await resolving()
 let builder: Builder
-let base: BaseImage
-let probe: Probe
 let server: IndexServer
 /** What everybody has. */
 let everybody: string
 const ended: (() => unknown)[] = []
 before(async () => {
-  parts = await testBuilder()
   server = await indexServer({ after: (end: never) => ended.push(end) } as never, {
     private: [wheel('acme', '1.0'), wheel('idna', '0.1'), sdist('brick')],
     public: [wheel('acme', '9.0'), wheel('other', '1.0', ['acme']), wheel('idna', '2.0'), sdist('tile')],
   })
   // Containers of other classes do not reach this machine.
   builder = parts.another({ indexUrl: server.url('public'), network: 'open' })
-  base = await testBase('3.11')
-  probe = await parts.builder.probe(base, STEP)
   everybody = await publicIndex(parts)
 })
 after(async () => {
   for (const end of ended) await end()
-  await parts?.[Symbol.asyncDispose]()
 })
 
 function wheel(name: string, version: string, requires: string[] = []) {

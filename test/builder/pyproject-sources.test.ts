@@ -1,46 +1,16 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
-import type { InterpreterRequest } from '../../common/contract.ts'
-import type { BaseImage } from '../../service/image/base.ts'
+import { before, describe, test } from 'node:test'
 import { loadSpec } from '../../service/interpreter/formats.ts'
 import type { Artifact } from '../../service/interpreter/lock.ts'
-import type { Probe } from '../../service/interpreter/probe.ts'
-import { createGitDependencies, type GitDependencies } from '../../service/source/git-dependencies.ts'
-import { STEP, type TestBuilder, testBase, testBuilder } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
-import { codeTree } from '../support/code-tree.ts'
-import { type GitHost, serveGit } from '../support/git-http.ts'
 import { TestRepository } from '../support/repositories.ts'
+import { resolvingSources } from '../support/resolving.ts'
 import { makeWheel } from '../support/wheels.ts'
 
 /** A pyproject.toml without a lock: what its [tool.uv] says of where packages come from, and in which versions. */
 
-let parts: TestBuilder
-let base: BaseImage
-let probe: Probe
-let host: GitHost
-let git: GitDependencies
-const ended: (() => unknown)[] = []
-before(async () => {
-  parts = await testBuilder()
-  base = await testBase('3.11')
-  probe = await parts.builder.probe(base, STEP)
-  host = await serveGit({ after: (end: never) => ended.push(end) } as never, join(parts.folder, 'git'))
-  git = createGitDependencies({ blobs: parts.blobs, folder: join(parts.folder, 'dependencies'), gitUrl: host.url })
-})
-after(async () => {
-  for (const end of ended) await end()
-  await parts?.[Symbol.asyncDispose]()
-})
-
-type Files = Record<string, string | Buffer>
-
-async function resolve(files: Files, request: Partial<InterpreterRequest> = {}, lines: string[] = []) {
-  const spec = await loadSpec(codeFiles(files), { interpreter: 'pyproject.toml', ...request })
-  const options = { ...STEP, report: (line: string) => void lines.push(line), git, code: await codeTree(files) }
-  return await parts.builder.resolve(base, spec, probe, options)
-}
+const { parts, host, resolve } = await resolvingSources('pyproject.toml')
 
 const rows = ({ artifacts }: { artifacts: Artifact[] }) =>
   artifacts.map(({ name, kind, path, commit, version, subdirectory = '' }) =>

@@ -1,41 +1,17 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { LimitReached } from '../../service/builder/context.ts'
-import { loadSpec } from '../../service/interpreter/formats.ts'
 import type { Artifact } from '../../service/interpreter/lock.ts'
-import { createGitDependencies, type GitDependencies } from '../../service/source/git-dependencies.ts'
-import { STEP } from '../support/builder.ts'
-import { codeFiles } from '../support/code-files.ts'
-import { codeTree } from '../support/code-tree.ts'
-import { type GitHost, serveGit } from '../support/git-http.ts'
 import { TestRepository } from '../support/repositories.ts'
-import { refusal, resolving } from '../support/resolving.ts'
+import { refusal, resolvingSources } from '../support/resolving.ts'
 import { makeWheel } from '../support/wheels.ts'
 
 /** Requirements that name projects and files of the code, and git repositories; resolved by the real builder. */
 
-const { parts, base, probe } = await resolving()
-let host: GitHost
-let git: GitDependencies
-const ended: (() => unknown)[] = []
-before(async () => {
-  host = await serveGit({ after: (end: never) => ended.push(end) } as never, join(parts.folder, 'git'))
-  git = createGitDependencies({ blobs: parts.blobs, folder: join(parts.folder, 'dependencies'), gitUrl: host.url })
-})
-after(async () => {
-  for (const end of ended) await end()
-})
+const { parts, host, resolve } = await resolvingSources()
 
-type Files = Record<string, string | Buffer>
-
-async function resolved(files: Files, builder = parts.builder, lines: string[] = []) {
-  const spec = await loadSpec(codeFiles(files), { interpreter: 'requirements.txt' })
-  const options = { ...STEP, report: (line: string) => void lines.push(line), git, code: await codeTree(files) }
-  return await builder.resolve(base, spec, probe, options)
-}
-
-const refused = (files: Files) => refusal(resolved(files))
+const refused = (files: Record<string, string | Buffer>) => refusal(resolve(files))
 
 const rows = (artifacts: Artifact[]) =>
   artifacts.map(({ name, kind, path, editable, commit }) => [name, kind, path ?? commit, editable])
@@ -54,7 +30,7 @@ describe('projects of the code', () => {
       'pyproject.toml': pyproject('app', ['idna==3.7'], '[project.optional-dependencies]\nsix = ["six==1.16.0"]\n'),
       'libs/lib/pyproject.toml': pyproject('lib'),
     }
-    const { artifacts, text } = await resolved(files, parts.builder, lines)
+    const { artifacts, text } = await resolve(files, {}, lines)
     assert.deepEqual(rows(artifacts), [
       ['app', 'directory', '', true],
       ['idna', 'wheel', undefined, undefined],
@@ -72,7 +48,7 @@ describe('projects of the code', () => {
       'old/setup.py': setup('import sys; assert not sys.prefix.startswith("/opt/env"); open("needed.txt").read()'),
       'old/needed.txt': '',
     }
-    const { artifacts } = await resolved(files, parts.builder, lines)
+    const { artifacts } = await resolve(files, {}, lines)
     assert.deepEqual(rows(artifacts), [
       ['old', 'directory', 'old', true],
       ['six', 'wheel', undefined, undefined],
@@ -93,7 +69,7 @@ describe('projects of the code', () => {
     const files = { 'requirements.txt': './old\n', 'old/setup.py': setup('import time; time.sleep(600)') }
     const builder = parts.another({ limits: { timeout: 10_000 } })
     await assert.rejects(
-      resolved(files, builder),
+      resolve(files, {}, [], builder),
       (error) => error instanceof LimitReached && error.limit === 'timeout',
     )
   })
@@ -103,21 +79,21 @@ describe('files of the code', () => {
   test('a wheel by its path, with what it needs; another content is another lock', async () => {
     const path = 'wheels/local-1.0-py3-none-any.whl'
     const files = { 'requirements.txt': `./${path}\n`, [path]: wheel('six==1.16.0') }
-    const { artifacts } = await resolved(files)
+    const { artifacts } = await resolve(files)
     assert.deepEqual(rows(artifacts), [
       ['local', 'wheel', path, undefined],
       ['six', 'wheel', undefined, undefined],
     ])
     assert.match(artifacts[0]?.sha256 ?? '', /^[0-9a-f]{64}$/)
     assert.deepEqual(
-      rows((await resolved({ ...files, [path]: wheel('idna==3.7') })).artifacts).map(([name]) => name),
+      rows((await resolve({ ...files, [path]: wheel('idna==3.7') })).artifacts).map(([name]) => name),
       ['idna', 'local'],
     )
   })
 
   test('a release from a folder of the repository', async () => {
     const path = 'links/local-1.0-py3-none-any.whl'
-    const { artifacts } = await resolved({
+    const { artifacts } = await resolve({
       'requirements.txt': 'local\n--find-links ./links\n',
       [path]: wheel('six==1.16.0'),
     })
@@ -137,7 +113,7 @@ describe('git repositories', () => {
     const second = await lib.commit({ 'py/pyproject.toml': pyproject('lib', needs), 'py/lib.py': '' })
     await lib.git(['tag', '-a', '-m', 'v1', 'v1', second])
     const line = `lib @ git+${host.url}lib.git@v1#subdirectory=py\n`
-    const { artifacts, text } = await resolved({ 'requirements.txt': line })
+    const { artifacts, text } = await resolve({ 'requirements.txt': line })
     assert.deepEqual(rows(artifacts), [
       ['deep', 'vcs', first, undefined],
       ['lib', 'vcs', second, undefined],
@@ -157,7 +133,7 @@ describe('git repositories', () => {
       { ref: 'refs/heads/main' },
     )
     const files = { 'requirements.txt': './here\n', 'here/pyproject.toml': pyproject('here', [at('one')]) }
-    assert.deepEqual(rows((await resolved(files)).artifacts), [
+    assert.deepEqual(rows((await resolve(files)).artifacts), [
       ['here', 'directory', 'here', undefined],
       ['one', 'vcs', commit, undefined],
       ['two', 'vcs', commit, undefined],
@@ -202,7 +178,7 @@ describe('indexes that a file names', () => {
 describe('files as people write them', () => {
   test('by a Windows shell, with a byte order mark, or empty', async () => {
     const names = async (bytes: Buffer) =>
-      (await resolved({ 'requirements.txt': bytes })).artifacts.map(({ name }) => name)
+      (await resolve({ 'requirements.txt': bytes })).artifacts.map(({ name }) => name)
     assert.deepEqual(await names(Buffer.from('\ufeff# wide\r\nidna==3.7\r\n', 'utf16le')), ['idna'])
     assert.deepEqual(await names(Buffer.from('\ufeffidna==3.7\r\nsix==1.16.0')), ['idna', 'six'])
     assert.deepEqual(await names(Buffer.from('')), [])
@@ -211,7 +187,7 @@ describe('files as people write them', () => {
 
   test('a release that was yanked is taken where it is asked for, and said', async () => {
     const lines: string[] = []
-    const { artifacts } = await resolved({ 'requirements.txt': 'attrs==21.1.0\n' }, parts.builder, lines)
+    const { artifacts } = await resolve({ 'requirements.txt': 'attrs==21.1.0\n' }, {}, lines)
     assert.deepEqual(
       artifacts.map(({ version }) => version),
       ['21.1.0'],

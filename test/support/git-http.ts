@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { TestContext } from 'node:test'
 import { LfsHost } from './lfs.ts'
 
 /** How a git host behaves. */
@@ -16,7 +15,7 @@ export interface GitHost {
 }
 
 /** Serves the bare repositories below a folder by git's own `http-backend`, on the loopback, until the test ends. */
-export async function serveGit(t: Pick<TestContext, 'after'>, folder: string): Promise<GitHost> {
+export async function serveGit(t: { after(end: () => Promise<void>): void }, folder: string): Promise<GitHost> {
   const lfs = new LfsHost(() => host.url.origin)
   const host: GitHost = { url: new URL('http://127.0.0.1'), fault: undefined, asked: [], lfs }
   const server = createServer((request, response) => {
