@@ -1,4 +1,5 @@
-import type { Request, RequestHandler, Response } from 'express'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { RequestHandler } from 'express'
 import type { ErrorBody } from '../../common/contract.ts'
 import { BlobRefused, BlobsFull } from '../blobs/blobs.ts'
 import { DeliveryMalformed } from '../github/deliveries.ts'
@@ -52,18 +53,42 @@ export function toApiError(error: unknown): ApiError {
 const LINGER_MS = 10_000
 
 /** Sends a refusal. */
-export function sendError(request: Request, response: Response, error: ApiError): void {
+export function sendError(request: IncomingMessage, response: ServerResponse, error: ApiError): void {
   const body: ErrorBody = { error: { code: error.code, message: error.message, hint: error.hint } }
-  if (request.complete) return void response.status(error.status).json(body)
+  if (request.complete) return void sendJson(response, error.status, body)
   const text = JSON.stringify(body)
-  response
-    .status(error.status)
-    .type('json')
-    .set('content-length', String(Buffer.byteLength(text)))
-    .write(text)
+  response.writeHead(error.status, jsonHeaders(text)).write(text)
   const cut = setTimeout(() => request.destroy(), LINGER_MS)
   response.once('close', () => clearTimeout(cut))
   request.once('end', () => response.end()).resume()
+}
+
+/** Sends an answer. */
+export function sendJson(response: ServerResponse, status: number, body: object): void {
+  const text = JSON.stringify(body)
+  response.writeHead(status, jsonHeaders(text)).end(text)
+}
+
+function jsonHeaders(text: string): OutgoingHttpHeaders {
+  return { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) }
+}
+
+/**
+ * Answers what was thrown while a request was answered.
+ * @param path the request's, for the log
+ */
+export function answerError(
+  log: (line: string) => void,
+  { error, request, response }: { error: unknown; request: IncomingMessage; response: ServerResponse },
+  path: string,
+): void {
+  // Who has gone hears nothing, and that they went is no failure of ours.
+  if (response.destroyed) return
+  const refusal = toApiError(error)
+  if (refusal.status === 500) log(`${request.method} ${path}: ${error instanceof Error ? error.stack : error}`)
+  // The answer has begun: cutting it is all that says it is not whole.
+  if (response.headersSent) return void response.destroy()
+  sendError(request, response, refusal)
 }
 
 /** Refuses the methods that a path does not know. */

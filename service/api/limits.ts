@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RequestHandler } from 'express'
 import { ApiError, sendError } from './errors.ts'
 
@@ -17,14 +18,19 @@ export function tooLarge(bytes: number): ApiError {
 /** Answers in place of a handler whose answer has not begun after some milliseconds. */
 export function within(ms: number): RequestHandler {
   return (request, response, next) => {
-    const timer = setTimeout(() => {
-      if (response.headersSent) return
-      const late = request.complete
-        ? new ApiError(503, 'timeout', `no answer within ${ms / 1000} s`, 'Try again later.')
-        : new ApiError(408, 'timeout', `body: it did not arrive within ${ms / 1000} s`, 'Send it faster.')
-      sendError(request, response, late)
-    }, ms)
-    response.once('close', () => clearTimeout(timer))
+    answerWithin(ms, request, response)
     next()
   }
+}
+
+/** The same for one request. */
+export function answerWithin(ms: number, request: IncomingMessage, response: ServerResponse): void {
+  const timer = setTimeout(() => {
+    if (response.headersSent) return
+    const late = request.complete
+      ? new ApiError(503, 'timeout', `no answer within ${ms / 1000} s`, 'Try again later.')
+      : new ApiError(408, 'timeout', `body: it did not arrive within ${ms / 1000} s`, 'Send it faster.')
+    sendError(request, response, late)
+  }, ms)
+  response.once('close', () => clearTimeout(timer))
 }

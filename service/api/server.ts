@@ -1,5 +1,6 @@
+import type { RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, Router } from 'express'
+import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express'
 import type { Blobs } from '../blobs/blobs.ts'
 import type { Database } from '../database/database.ts'
 import type { EmbeddedRegistry } from '../registry/embedded.ts'
@@ -7,21 +8,20 @@ import type { Source } from '../source/source.ts'
 import { builds } from './builds.ts'
 import { bundles, uploads } from './bundles.ts'
 import { exchange, requireCaller, type StaticToken } from './caller.ts'
-import { notFound, onlyMethods, sendError, toApiError } from './errors.ts'
+import { answerError, notFound, onlyMethods } from './errors.ts'
 import { EventStreams } from './event-stream.ts'
-import { onlyHosts } from './hosts.ts'
+import { hostCheck, onlyHosts } from './hosts.ts'
 import { noLargerThan, within } from './limits.ts'
 import { type Address, bracketed, close, listen, serverOf } from './listener.ts'
 import { refs } from './refs.ts'
 import { type Credential, registry } from './registry.ts'
 import { runs } from './runs.ts'
-import { webhook } from './webhook.ts'
+import { type Webhook, webhook } from './webhook.ts'
 
+const WEBHOOK = '/webhooks/github'
 /** Time until an answer begins, in milliseconds, and until that of an upload does. */
 const ANSWER_MS = 60_000
 const UPLOAD_MS = 30 * 60_000
-/** GitHub sends no larger webhooks (docs.github.com, "webhook events and payloads"). */
-const WEBHOOK_BYTES = 25 * 1024 * 1024
 /** The largest JSON body: a commit object, or a command with its environment. */
 const JSON_BYTES = 4 * 1024 * 1024
 /** The same from those whose token is not checked yet. */
@@ -59,10 +59,12 @@ export interface ApiServer {
 /** The service's HTTP server; it listens when told to. */
 export function createServer(parts: ServerParts): ApiServer {
   const streams = new EventStreams(parts.database, parts.log)
-  const open = faces(parts, streams)
-  const main = serverOf(application(parts, [open, nodeFaces(parts)]))
+  const deliveries = webhook(parts.database, parts.webhookSecret, parts.log)
+  const open = faces(parts, streams, deliveries)
+  const main = serverOf(application(parts, deliveries, [open, nodeFaces(parts)]))
   const listeners = [{ server: main, address: parts.listen }]
-  if (parts.listenPublic) listeners.push({ server: serverOf(application(parts, [open])), address: parts.listenPublic })
+  if (parts.listenPublic)
+    listeners.push({ server: serverOf(application(parts, deliveries, [open])), address: parts.listenPublic })
   return {
     listen: async () => {
       for (const { server, address } of listeners) await listen(server, address)
@@ -76,16 +78,12 @@ export function createServer(parts: ServerParts): ApiServer {
 }
 
 /** Webhooks and `/v1`. */
-function faces(parts: ServerParts, streams: EventStreams) {
-  const { database, blobs, source, webhookSecret, tokens, maxUploadBytes, log } = parts
+function faces(parts: ServerParts, streams: EventStreams, deliveries: Webhook) {
+  const { database, blobs, source, tokens, maxUploadBytes } = parts
   const router = Router()
   const caller = requireCaller(database, tokens)
   const json = [within(ANSWER_MS), ...jsonUpTo(JSON_BYTES)]
-  const raw = [within(ANSWER_MS), noLargerThan(WEBHOOK_BYTES), rawUpTo(WEBHOOK_BYTES)]
-  router
-    .route('/webhooks/github')
-    .post(...raw, webhook(database, webhookSecret, log))
-    .all(onlyMethods('POST'))
+  router.route(WEBHOOK).post(deliveries).all(onlyMethods('POST'))
   router
     .route('/v1/tokens')
     .post(within(ANSWER_MS), ...jsonUpTo(STRANGER_BYTES), exchange(database, tokens))
@@ -102,11 +100,6 @@ function faces(parts: ServerParts, streams: EventStreams) {
   router.use('/v1/refs', caller, ...json, refs(source))
   router.use('/v1/bundles', caller, ...json, bundles(database, blobs))
   return router
-}
-
-/** What is signed is what was sent: nothing is unpacked. */
-function rawUpTo(bytes: number): RequestHandler {
-  return express.raw({ type: () => true, limit: bytes, inflate: false })
 }
 
 function jsonUpTo(bytes: number): RequestHandler[] {
@@ -132,26 +125,24 @@ function nodeFaces({ database, registry: images, credential, ready }: ServerPart
 }
 
 /** The whole of a listener: who may ask, the faces, and what is said to the rest. */
-function application({ listen, listenPublic, publicUrl, log }: ServerParts, routers: Router[]): Express {
+function application(parts: ServerParts, deliveries: Webhook, routers: Router[]): RequestListener {
+  const { listen, listenPublic, publicUrl, log } = parts
   const app = express()
   app.disable('x-powered-by').disable('etag').set('query parser', 'simple')
   const hosts = [listen, listenPublic].flatMap((address) => (address ? [bracketed(address.host)] : []))
-  app.use(onlyHosts(publicUrl ? [...hosts, publicUrl.hostname] : hosts))
+  const isOurs = hostCheck(publicUrl ? [...hosts, publicUrl.hostname] : hosts)
+  app.use(onlyHosts(isOurs))
   app.use(...routers)
   app.use(notFound)
   app.use(onError(log))
-  return app
+  return (request, response) => {
+    // Deliveries come in bursts, and need nothing of what express does for a request.
+    if (request.url === WEBHOOK && request.method === 'POST' && isOurs(request))
+      deliveries(request, response).catch((error) => answerError(log, { error, request, response }, WEBHOOK))
+    else app(request, response)
+  }
 }
 
 function onError(log: (line: string) => void): ErrorRequestHandler {
-  return (error, request, response, _next) => {
-    // Who has gone hears nothing, and that they went is no failure of ours.
-    if (response.destroyed) return
-    const refusal = toApiError(error)
-    if (refusal.status === 500)
-      log(`${request.method} ${request.path}: ${error instanceof Error ? error.stack : error}`)
-    // The answer has begun: cutting it is all that says it is not whole.
-    if (response.headersSent) return void response.destroy()
-    sendError(request, response, refusal)
-  }
+  return (error, request, response, _next) => answerError(log, { error, request, response }, request.path)
 }

@@ -4,12 +4,13 @@ import { type CompiledQuery, type DatabaseConnection, Kysely, type QueryResult }
 import type { Topic, Unit } from './database.ts'
 import type { StateDatabase } from './schema.ts'
 import { SqliteConnection, sqliteDialect } from './sqlite-driver.ts'
+import { whileMoreArrive } from './turns.ts'
 
 /** Units a commit: bounds how long the first one waits for the others. */
 const MOST_UNITS = 256
 
-/** Turns of the event loop that a unit waits for company at most. */
-const MOST_TURNS = 8
+/** Of so many each has little of what a commit costs: more company is not worth a turn of waiting. */
+const ENOUGH_UNITS = 16
 
 /** A unit that takes longer waits for something that is no query, and everybody waits for it. */
 const UNIT_MS = 10_000
@@ -68,19 +69,10 @@ export class GroupCommit {
 
   async #drain(): Promise<void> {
     while (this.#waiting.length > 0) {
-      await this.#gather()
+      await whileMoreArrive(() => this.#waiting.length, ENOUGH_UNITS)
       await this.#commit(this.#waiting.splice(0, MOST_UNITS))
     }
     this.#draining = undefined
-  }
-
-  /** What arrives while turns of the event loop bring more shares the commit, which costs more than many units. */
-  async #gather(): Promise<void> {
-    let gathered = 0
-    for (let turn = 0; turn < MOST_TURNS && gathered < Math.min(this.#waiting.length, MOST_UNITS); turn++) {
-      gathered = this.#waiting.length
-      await new Promise((resolve) => setImmediate(resolve))
-    }
   }
 
   async #commit(batch: Waiting[]): Promise<void> {
