@@ -42,11 +42,12 @@ export interface ImageSurroundings {
  * @param opened is given what is to be closed
  */
 export function wireImages(
-  { config, folder, database, blobs, registry, engine, ca }: State,
+  { config, folder, database, blobs, registry, engine, authorities }: State,
   { info, network, events, store, bring }: ImageSurroundings,
   opened: AsyncDisposableStack,
 ): ImagePipeline {
   const work = join(config.data, 'work')
+  const ca = authorities && { ca: authorities.text }
   const fetcher = createFetcher({
     allowedHosts: [config.indexUrl, ...Object.values(config.condaChannels)].flatMap((own) => own?.host ?? []),
     folder: work,
@@ -66,7 +67,7 @@ export function wireImages(
   const surroundings = {
     ...{ engine, node: folder.node, network, limits: config.build },
     pull: async (reference: string, signal: AbortSignal) => void (await bring(reference, { signal })),
-    ...(ca.ca !== undefined && { caBundle: ca.ca }),
+    ...(authorities && { caBundle: authorities.text }),
     ...(config.indexUrl && { indexUrl: config.indexUrl.href }),
   } satisfies Partial<BuilderOptions>
   // The builder is baked by the pipeline that needs it: each is asked for only once both are there.
@@ -81,7 +82,7 @@ export function wireImages(
   opened.defer(() => builder.close())
 
   const gitDependencies = createGitDependencies({
-    ...{ blobs, gitUrl: config.gitUrl, caBundle: config.caBundle },
+    ...{ blobs, gitUrl: config.gitUrl, caBundle: authorities?.file },
     folder: join(config.data, 'git-dependencies'),
   })
   const isPublicIndex = config.publicIndexes.includes(index.replace(/\/$/, ''))

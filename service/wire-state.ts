@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Blobs } from './blobs/blobs.ts'
 import { openFileBlobs } from './blobs/files.ts'
@@ -9,6 +8,7 @@ import type { Database } from './database/database.ts'
 import { openSqlite } from './database/sqlite.ts'
 import { dockerEngine } from './engine/docker.ts'
 import type { Engine } from './engine/engine.ts'
+import { type Authorities, allAuthorities } from './fetch/authorities.ts'
 import { createFetcher } from './fetch/fetcher.ts'
 import { EmbeddedRegistry } from './registry/embedded.ts'
 import { createSource, type Source } from './source/source.ts'
@@ -27,8 +27,8 @@ export interface State {
   engine: Engine
   /** What an engine shows to the embedded registry. */
   credential: { username: string; password: string }
-  /** Further authorities, PEM. */
-  ca: { ca?: string }
+  /** All that are trusted where the operator names further ones. */
+  authorities: Authorities | undefined
   log: Log
 }
 
@@ -52,13 +52,14 @@ export async function openState(
   opened.defer(() => engine.close())
   const registry = new EmbeddedRegistry(database, blobs, () => `${nodeHost(config.listen.host)}:${port()}`)
   const credential = { username: 'node', password: folder.pullPassword }
-  const ca = config.caBundle === undefined ? {} : { ca: await readFile(config.caBundle, 'utf8') }
-  const checkout = { folder: join(config.data, 'git'), gitUrl: config.gitUrl, caBundle: config.caBundle }
+  const authorities = config.caBundle === undefined ? undefined : await allAuthorities(config.caBundle, config.data)
+  const ca = authorities && { ca: authorities.text }
+  const checkout = { folder: join(config.data, 'git'), gitUrl: config.gitUrl, caBundle: authorities?.file }
   // A lock file's URLs must not reach the git host: this one is for the git host's own files.
   const fetcher = createFetcher({ allowedHosts: [config.gitUrl.host], folder: join(config.data, 'work'), ...ca })
   opened.defer(() => fetcher.close())
   const source = createSource({ database, blobs, checkout, fetcher })
-  return { config, folder, database, blobs, registry, source, engine, credential, ca, log }
+  return { config, folder, database, blobs, registry, source, engine, credential, authorities, log }
 }
 
 /** How this machine's own engine reaches a listener. */
