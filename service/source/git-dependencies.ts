@@ -2,17 +2,21 @@ import { createHash } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BUNDLE_LIMITS, type BundleLimits } from '../../common/bundle-format.ts'
+import { BundleRefused } from '../../common/bundle-refused.ts'
 import { GitFailed, git } from '../../common/git-process.ts'
 import { PassingError } from '../../common/hinted-error.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { PrivateAddress } from '../fetch/url-guard.ts'
 import { hostIsPrivate } from '../policy/addresses.ts'
 import { holdsCommit, makeBare } from './bare-repository.ts'
-import { storeCommit } from './bundle.ts'
+import { type StoredBundle, storeCommit } from './bundle.ts'
 import { BundleTree, type CodeTree } from './bundle-tree.ts'
+import { compositionOf, storeComposition } from './compose.ts'
 import { remoteConfig, strangersEnvironment } from './git.ts'
 import { guardsFor } from './public-host.ts'
 import { remoteError } from './remote.ts'
+import { SubmoduleRefused } from './submodule-url.ts'
+import { type Submodule, withSubmodules } from './submodules.ts'
 import { Turns } from './turns.ts'
 
 /** A git repository that packages are built from, at any host, without credentials. */
@@ -24,9 +28,8 @@ export interface GitDependencies {
    */
   resolve(url: string, ref: string | undefined, signal: AbortSignal): Promise<string>
   /**
-   * Fetches exactly one commit.
-   * @throws {GitDependencyFailed}
-   * @throws {BundleRefused} for trees that are refused
+   * Fetches exactly one commit, with its submodules and theirs.
+   * @throws {GitDependencyFailed} also for trees that are refused
    */
   tree(url: string, commit: string, signal: AbortSignal): Promise<CodeTree>
 }
@@ -85,6 +88,29 @@ class Remotes implements GitDependencies {
   }
 
   async tree(url: string, commit: string, signal: AbortSignal): Promise<CodeTree> {
+    const { blobs, gitUrl, limits } = this.#options
+    const own = await this.#stored(url, commit, signal)
+    if (own.gitlinks.length === 0) return new BundleTree(blobs, own.digest)
+    try {
+      const fetch = async (submodule: Submodule) => {
+        return await this.#stored(submodule.url.href, submodule.id, signal).catch((error: unknown) => {
+          if (!(error instanceof GitDependencyFailed)) throw error
+          const { message, hint, retryable } = error
+          throw new GitDependencyFailed(`${url}: submodule ${submodule.path}: ${message}`, hint, retryable)
+        })
+      }
+      const parts = await withSubmodules({ blobs, gitUrl, fetch }, { own, url: new URL(url) })
+      const whole = await storeComposition(blobs, await compositionOf(blobs, parts), { lfs: false, limits })
+      return new BundleTree(blobs, whole.digest)
+    } catch (error) {
+      if (error instanceof SubmoduleRefused || error instanceof BundleRefused) {
+        throw new GitDependencyFailed(`${url}: ${error.message}`, error.hint)
+      }
+      throw error
+    }
+  }
+
+  async #stored(url: string, commit: string, signal: AbortSignal): Promise<StoredBundle> {
     if (!COMMIT.test(commit)) throw new RangeError(`${commit} is not 40 lower-case hex digits`)
     const { blobs, limits = BUNDLE_LIMITS } = this.#options
     const folder = join(this.#options.folder, createHash('sha256').update(url).digest('hex'))
@@ -95,7 +121,12 @@ class Remotes implements GitDependencies {
         const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', '--', url, commit]
         await this.#run(url, args, folder, signal, commit)
       }
-      return new BundleTree(blobs, (await storeCommit(blobs, folder, commit, { signal, limits })).digest)
+      try {
+        return await storeCommit(blobs, folder, commit, { signal, limits })
+      } catch (error) {
+        if (!(error instanceof BundleRefused)) throw error
+        throw new GitDependencyFailed(`${url} at ${commit}: ${error.message}`, error.hint)
+      }
     })
   }
 

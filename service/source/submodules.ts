@@ -1,7 +1,10 @@
 import { basename } from 'node:path/posix'
 import type { Gitlink } from '../../common/bundle-format.ts'
 import { GitFailed, git } from '../../common/git-process.ts'
-import type { TreeReader } from './bundle-tree.ts'
+import type { Blobs } from '../blobs/blobs.ts'
+import type { StoredBundle } from './bundle.ts'
+import { BundleTree, type TreeReader } from './bundle-tree.ts'
+import type { Part } from './compose.ts'
 import { gitEnvironment } from './git.ts'
 import { SubmoduleRefused, submoduleUrl } from './submodule-url.ts'
 
@@ -35,6 +38,53 @@ export async function submodulesOf(
     }
     return { path, id, url: submoduleUrl(path, written, parent, base) }
   })
+}
+
+/** How deep submodules may lie in submodules, and how many there may be in all. */
+const MAX_DEPTH = 8
+const MAX_SUBMODULES = 100
+
+/** A repository's part of a whole, and the URL that it came from. */
+export interface Fetched extends Part {
+  url: URL
+}
+
+/** A commit's own bundle, and where it came from. */
+export interface Root {
+  own: StoredBundle
+  url: URL
+}
+
+/** What fetching submodules needs. */
+export interface SubmoduleParts {
+  blobs: Blobs
+  /** `MEADOW_GIT_URL` */
+  gitUrl: URL
+  /** Gives the bundle of one submodule's commit; its path is from the root of the whole. */
+  fetch: (submodule: Submodule) => Promise<StoredBundle>
+}
+
+/**
+ * A commit with its submodules, theirs too, at exactly the commits that the trees name.
+ * @throws {SubmoduleRefused}, or what `fetch` throws
+ */
+export async function withSubmodules(parts: SubmoduleParts, root: Root): Promise<Fetched[]> {
+  const fetched: Fetched[] = [{ prefix: '', bundle: root.own.digest, url: root.url }]
+  const add = async ({ own, url }: Root, prefix: string, depth: number): Promise<void> => {
+    const tree = new BundleTree(parts.blobs, own.digest)
+    for (const submodule of await submodulesOf(tree, own.gitlinks, url.href, parts.gitUrl)) {
+      const path = prefix + submodule.path
+      if (depth >= MAX_DEPTH || fetched.length > MAX_SUBMODULES) {
+        const why = `is the one too many: ${MAX_SUBMODULES} in all, ${MAX_DEPTH} deep, are the most`
+        throw new SubmoduleRefused(path, why, 'Take submodules out.')
+      }
+      const stored = await parts.fetch({ ...submodule, path })
+      fetched.push({ prefix: `${path}/`, bundle: stored.digest, url: submodule.url })
+      await add({ own: stored, url: submodule.url }, `${path}/`, depth + 1)
+    }
+  }
+  await add(root, '', 0)
+  return fetched
 }
 
 /** Address by path, as written. Read by git itself: the file has the format of its configuration. */

@@ -8,17 +8,12 @@ import type { Database } from '../database/database.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
 import type { Domain } from '../policy/domain.ts'
 import { type StoredBundle, storeCommit } from './bundle.ts'
-import { BundleTree } from './bundle-tree.ts'
 import type { Checkouts } from './checkout.ts'
-import { type Composition, compositionOf, type Part, storeComposition } from './compose.ts'
+import { type Composition, compositionOf, storeComposition } from './compose.ts'
 import { fetchLfs, type LfsPointer } from './lfs.ts'
 import { RemoteError } from './remote.ts'
 import { SubmoduleRefused } from './submodule-url.ts'
-import { type Submodule, submodulesOf } from './submodules.ts'
-
-/** How deep submodules may lie in submodules, and how many there may be in all. */
-const MAX_DEPTH = 8
-const MAX_SUBMODULES = 100
+import { type Fetched, type Submodule, withSubmodules } from './submodules.ts'
 
 /** What making variants needs. */
 export interface VariantParts {
@@ -46,11 +41,6 @@ interface Options {
   report: (line: string) => void
 }
 
-/** A repository's part of the whole, and the URL that it came from. */
-interface Fetched extends Part {
-  url: URL
-}
-
 /** The name under which a commit's bundle with submodules or files of Git LFS is known in a domain. */
 export function variantKey(commit: string, { submodules, lfs }: CodeVariant): string {
   return [commit, ...(submodules ? ['submodules'] : []), ...(lfs ? ['lfs'] : [])].join('+')
@@ -67,33 +57,17 @@ export async function makeVariant(
   { submodules = false, lfs = false }: CodeVariant,
   options: Options,
 ): Promise<BlobInfo> {
-  const fetched: Fetched[] = [{ prefix: '', bundle: of.own.digest, url: of.url }]
-  if (submodules) await addSubmodules(parts, of.domain, fetched, { ...of, prefix: '', depth: 0 }, options)
+  const fetch = async (submodule: Submodule) => {
+    const stored = await ofSubmodule(parts, of.domain, submodule, options)
+    options.report(`submodule ${submodule.path}: ${submodule.url.href} at ${submodule.id}`)
+    return stored
+  }
+  const fetched: Fetched[] = submodules
+    ? await withSubmodules({ ...parts, fetch }, of)
+    : [{ prefix: '', bundle: of.own.digest, url: of.url }]
   const composition = await compositionOf(parts.blobs, fetched)
   if (lfs) for (const repository of fetched) await addLfs(parts, of.domain, repository, composition, options)
   return await storeComposition(parts.blobs, composition, { lfs, limits: parts.limits })
-}
-
-async function addSubmodules(
-  parts: VariantParts,
-  domain: Domain,
-  fetched: Fetched[],
-  { own, url, prefix, depth }: { own: StoredBundle; url: URL; prefix: string; depth: number },
-  options: Options,
-): Promise<void> {
-  const tree = new BundleTree(parts.blobs, own.digest)
-  for (const submodule of await submodulesOf(tree, own.gitlinks, url.href, parts.gitUrl)) {
-    const path = prefix + submodule.path
-    if (depth >= MAX_DEPTH || fetched.length > MAX_SUBMODULES) {
-      const why = `is the one too many: ${MAX_SUBMODULES} in all, ${MAX_DEPTH} deep, are the most`
-      throw new SubmoduleRefused(path, why, 'Take submodules out.')
-    }
-    const stored = await ofSubmodule(parts, domain, { ...submodule, path }, options)
-    fetched.push({ prefix: `${path}/`, bundle: stored.digest, url: submodule.url })
-    options.report(`submodule ${path}: ${submodule.url.href} at ${submodule.id}`)
-    const next = { own: stored, url: submodule.url, prefix: `${path}/`, depth: depth + 1 }
-    await addSubmodules(parts, domain, fetched, next, options)
-  }
 }
 
 /** The bundle of a submodule's own commit. Known by its address too: it does not make its commit the domain's code. */

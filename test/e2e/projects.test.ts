@@ -69,7 +69,7 @@ test('a package from git, at its commit', async () => {
   const gone = await project.commit({ 'pylock.toml': lock('a'.repeat(40)) })
   const { state, message = '' } = await project.built(await project.build(gone))
   assert.equal(state, 'failed')
-  assert.match(message, /has no commit aaaa/)
+  assert.match(message, /^pylock\.toml:\d+: shop: file:\S+ has no commit aaaa/)
 })
 
 test('-e . of requirements.txt: a push of code alone is a hit, a new description is built', async () => {

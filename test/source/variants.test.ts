@@ -9,10 +9,9 @@ import { repositoryByName } from '../../service/database/repositories.ts'
 import { openSqlite } from '../../service/database/sqlite.ts'
 import type { Code, CodeAsked } from '../../service/source/source.ts'
 import { serveGit } from '../support/git-http.ts'
-import { type TestFile, TestRepository, temporaryFolder } from '../support/repositories.ts'
+import { TestRepository, temporaryFolder } from '../support/repositories.ts'
+import { commitWithSubmodules as commit, gitmodules as modules } from '../support/submodules.ts'
 import { testSource } from '../support/test-source.ts'
-
-type Tree = Record<string, TestFile | { gitlink: string }>
 
 /** A git host with repositories whose trees may hold submodules. */
 async function setUp(t: TestContext, limits?: { bytes: number; files: number }) {
@@ -41,26 +40,6 @@ async function setUp(t: TestContext, limits?: { bytes: number; files: number }) 
   }
   return { folder, host, blobs, database, id, notes, repository, codeAt, files }
 }
-
-/** A commit on main, its root also holding submodules; git itself writes the index that it is made of. */
-async function commit(repository: TestRepository, tree: Tree): Promise<string> {
-  const plain = Object.entries(tree).filter((entry): entry is [string, TestFile] => !isGitlink(entry[1]))
-  await repository.git(['read-tree', await repository.commit(Object.fromEntries(plain))])
-  for (const [path, file] of Object.entries(tree)) {
-    if (isGitlink(file))
-      await repository.git(['update-index', '--add', '--cacheinfo', `160000,${file.gitlink},${path}`])
-  }
-  return await repository.commitTree(await repository.git(['write-tree']), { ref: 'refs/heads/main' })
-}
-
-function isGitlink(file: TestFile | { gitlink: string }): file is { gitlink: string } {
-  return typeof file === 'object' && 'gitlink' in file
-}
-
-const modules = (urls: Record<string, string>) =>
-  Object.entries(urls)
-    .map(([path, url]) => `[submodule "${path}"]\n\tpath = ${path}\n\turl = ${url}\n`)
-    .join('')
 
 test('submodules come at exactly the commits of the tree, theirs too, each fetched once', async (t) => {
   const { host, notes, repository, codeAt, files, id } = await setUp(t)

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { LfsHost } from './lfs.ts'
 
@@ -8,28 +9,39 @@ export interface GitHost {
   url: URL
   /** Answers to come instead of git's: a status, or `hang`. */
   fault: number | 'hang' | undefined
+  /** Repositories that are not shown without credentials, by their paths. */
+  secret: string[]
   /** Paths that were asked for, with their query. */
   asked: string[]
   /** What its repositories keep by Git LFS. */
   lfs: LfsHost
 }
 
-/** Serves the bare repositories below a folder by git's own `http-backend`, on the loopback, until the test ends. */
-export async function serveGit(t: { after(end: () => Promise<void>): void }, folder: string): Promise<GitHost> {
+/**
+ * Serves the bare repositories below a folder by git's own `http-backend`, on the loopback, until the test ends.
+ * @param tls key and certificate, where it is to be https:
+ */
+export async function serveGit(
+  t: { after(end: () => Promise<void>): void },
+  folder: string,
+  tls?: { key: Buffer; cert: Buffer },
+): Promise<GitHost> {
   const lfs = new LfsHost(() => host.url.origin)
-  const host: GitHost = { url: new URL('http://127.0.0.1'), fault: undefined, asked: [], lfs }
-  const server = createServer((request, response) => {
+  const host: GitHost = { url: new URL('http://127.0.0.1'), fault: undefined, secret: [], asked: [], lfs }
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     host.asked.push(request.url ?? '')
-    if (host.fault === 'hang') return
-    if (host.fault !== undefined) {
-      response.writeHead(host.fault, host.fault === 401 ? { 'www-authenticate': 'Basic realm="git"' } : {}).end()
+    const fault = host.secret.some((path) => request.url?.startsWith(path)) ? 401 : host.fault
+    if (fault === 'hang') return
+    if (fault !== undefined) {
+      response.writeHead(fault, fault === 401 ? { 'www-authenticate': 'Basic realm="git"' } : {}).end()
       return
     }
     if (!lfs.answer(request, response)) answer(folder, request, response)
-  })
+  }
+  const server = tls ? createTlsServer(tls, onRequest) : createServer(onRequest)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => close(server))
-  host.url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  host.url = new URL(`${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`)
   return host
 }
 

@@ -9,10 +9,15 @@ import { createSource, type Source, type SourceParts } from '../../service/sourc
 export function testSource(
   t: Pick<TestContext, 'after'>,
   folder: string,
-  { gitUrl, ...parts }: { database: Database; blobs: Blobs; gitUrl: URL } & Pick<SourceParts, 'limits'>,
+  {
+    gitUrl,
+    caBundle,
+    ...parts
+  }: { database: Database; blobs: Blobs; gitUrl: URL; caBundle?: string } & Pick<SourceParts, 'limits'>,
 ): Source {
   const limits = { backoff: 1, stall: 5000, attempts: 2 }
   const fetcher = createFetcher({ allowedHosts: [gitUrl.host], folder: join(folder, 'fetched'), limits })
   t.after(() => fetcher.close())
-  return createSource({ ...parts, fetcher, checkout: { folder: join(folder, 'checkouts'), gitUrl, timeout: 20_000 } })
+  const checkout = { folder: join(folder, 'checkouts'), gitUrl, caBundle, timeout: 20_000 }
+  return createSource({ ...parts, fetcher, checkout })
 }

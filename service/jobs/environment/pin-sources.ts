@@ -34,7 +34,7 @@ async function pinned(artifact: Artifact, code: ProjectCode | undefined): Promis
   const { name, kind, path, commit = '', subdirectory = '' } = artifact
   if (kind === 'vcs') {
     const version = artifact.version === '0' ? `g${commit.slice(0, 12)}` : artifact.version
-    return { ...artifact, version, sha256: keyOf('vcs', commit, subdirectory) }
+    return { ...artifact, version, sha256: keyOf('vcs with submodules', commit, subdirectory) }
   }
   if (path === undefined) return artifact
   if (code === undefined) throw new LocalSourceFailed(name, `${path} is in the code, and there is none`, 'Report this.')

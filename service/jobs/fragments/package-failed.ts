@@ -1,3 +1,4 @@
+import { PassingError } from '../../../common/hinted-error.ts'
 import { locate } from '../../interpreter/formats.ts'
 import type { InterpreterSpec } from '../../interpreter/spec.ts'
 
@@ -10,6 +11,17 @@ export class PackageFailed extends Error {
     super(`${place}: ${cause.message}`, { cause })
     this.hint = cause.hint
     this.retryable = cause.retryable === true
+  }
+}
+
+/** The repository that a package is built from can't be had. */
+export class RepositoryFailed extends PassingError {
+  override name = 'RepositoryFailed'
+  /** Normalised. */
+  readonly package: string
+  constructor(name: string, { message, hint, retryable }: PassingError) {
+    super(`${name}: ${message}`, hint, retryable)
+    this.package = name
   }
 }
 

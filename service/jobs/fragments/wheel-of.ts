@@ -2,9 +2,11 @@ import { posix } from 'node:path'
 import { BuildFailed, type BuildSource } from '../../builder/builder.ts'
 import { buildSystem } from '../../interpreter/build-system.ts'
 import type { Artifact } from '../../interpreter/lock.ts'
+import { GitDependencyFailed } from '../../source/git-dependencies.ts'
 import { download } from '../environment/download.ts'
 import { projectFolder } from '../environment/pin-sources.ts'
 import type { MakeOrder, MakeParts } from './make-order.ts'
+import { RepositoryFailed } from './package-failed.ts'
 import { workFile } from './work-file.ts'
 
 /** A wheel on this machine for as long as it is in use. */
@@ -55,7 +57,10 @@ async function treeOf(
 ): Promise<BuildSource> {
   const { kind, url = '', commit = '', path = '', editable } = artifact
   if (kind === 'vcs') {
-    return { tree: await (await gitDependencies.tree(url, commit, signal)).tar(''), ...pretended(artifact, commit) }
+    const tree = await gitDependencies.tree(url, commit, signal).catch((error: unknown) => {
+      throw error instanceof GitDependencyFailed ? new RepositoryFailed(artifact.name, error) : error
+    })
+    return { tree: await tree.tar(''), ...pretended(artifact, commit) }
   }
   if (code === undefined) throw new Error(`${artifact.name}: ${path} lies in code that is not there`)
   if (!editable) return { tree: await code.tree.tar(path), ...pretended(artifact, code.commit) }
