@@ -1,7 +1,7 @@
 import { type BuildOrder, buildKey, canonicalRequest, codeId } from '../../common/canonical-request.ts'
 import { type Domain, readable } from '../policy/domain.ts'
 import { environmentBuild, openBuild } from './builds.ts'
-import type { Database } from './database.ts'
+import type { Database, Unit } from './database.ts'
 import { enqueue } from './jobs.ts'
 import type { BuildRow } from './schema.ts'
 
@@ -16,9 +16,16 @@ export interface OrderedBuild {
 export async function orderBuild(database: Database, domain: Domain, order: BuildOrder): Promise<OrderedBuild> {
   const canonical = canonicalRequest(order.interpreter, order.code)
   const code = codeId(order.code)
-  const known = await environmentBuild(database.state, readable(domain), code, canonical)
-  if (known?.state === 'finished') return { build: known, how: 'known' }
+  const known = async (db: Unit['db']): Promise<OrderedBuild | undefined> => {
+    const build = await environmentBuild(db, readable(domain), code, canonical)
+    return build?.state === 'finished' ? { build, how: 'known' } : undefined
+  }
+  const found = await known(database.state)
+  if (found) return found
   return await database.write(async ({ db, notify }) => {
+    // One that was under way may have finished meanwhile.
+    const finished = await known(db)
+    if (finished) return finished
     const now = Date.now()
     const key = buildKey(code, canonical)
     const { build, created } = await openBuild(db, { domain, key, request: JSON.stringify(order), now })
