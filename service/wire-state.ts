@@ -48,7 +48,7 @@ export async function openState(
   const database = openSqlite(config.data)
   opened.defer(() => database.close())
   const blobs = await openFileBlobs(join(config.data, 'blobs'))
-  const engine = dockerEngine({ socketPath: config.engineSocket })
+  const engine = dockerEngine({ socketPath: config.engineSocket, reachable: config.indexUrl ? [config.indexUrl] : [] })
   opened.defer(() => engine.close())
   const registry = new EmbeddedRegistry(database, blobs, () => `${nodeHost(config.listen.host)}:${port()}`)
   const credential = { username: 'node', password: folder.pullPassword }

@@ -22,6 +22,8 @@ const REMOVE_AGAIN = 5000
 export interface DockerOptions extends DockerAddress {
   /** Prefix of the names of networks, bridges (`…-inet`) and firewall chains: at most 8 lower-case letters. Default: `meadow`. */
   networkPrefix?: string
+  /** What containers of class `internet` may reach although it may be private. */
+  reachable?: URL[]
   /** Milliseconds between attempts to remove containers that were left while the engine was away. Default: 5000. */
   removeAgain?: number
 }
@@ -36,7 +38,7 @@ export class DockerEngine implements Engine {
 
   constructor(options: DockerOptions) {
     this.#connection = new DockerConnection(options)
-    this.#networks = new DockerNetworks(this.#connection, options.networkPrefix ?? 'meadow')
+    this.#networks = new DockerNetworks(this.#connection, options.networkPrefix ?? 'meadow', options.reachable ?? [])
     this.#removals = new DockerRemovals(this.#connection, options.removeAgain ?? REMOVE_AGAIN)
   }
 

@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process'
+import { lookup } from 'node:dns/promises'
 import { access, readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import ipaddr from 'ipaddr.js'
 
@@ -14,6 +16,14 @@ export interface EgressOptions {
   prefix: string
   /** IPv4 addresses of name servers that are asked in the container's name. */
   nameServers: string[]
+  /** Where else they may send to, wherever that is: the operator's own index. */
+  reachable: Endpoint[]
+}
+
+/** A TCP port of an IPv4 address. */
+export interface Endpoint {
+  address: string
+  port: number
 }
 
 /**
@@ -42,12 +52,17 @@ const REJECT = '-j REJECT --reject-with icmp-admin-prohibited'
  * @throws where iptables is missing, Docker does not use it, or this process may not
  */
 export async function installEgressRules(options: EgressOptions): Promise<void> {
-  const { egress, host } = chains(options.prefix)
+  const { egress, host, index } = chains(options.prefix)
   // First, because the rest is of use only where Docker itself works with the same iptables.
   await iptables('iptables', '-S', 'DOCKER-USER')
   await restore('iptables-restore', egressTable(options))
   await jump('iptables', 'DOCKER-USER', options.bridge, egress)
   await jump('iptables', 'INPUT', options.bridge, host)
+  // A chain of its own: another service on this machine, which knows of no index, leaves it alone.
+  if (options.reachable.length > 0) {
+    await restore('iptables-restore', indexTable(options))
+    for (const from of ['DOCKER-USER', 'INPUT']) await jump('iptables', from, options.bridge, index)
+  }
   // A kernel without IPv6 has nothing to drop, and no table to say so in.
   if (!(await exists('/proc/net/if_inet6'))) return
   await jump('ip6tables', 'FORWARD', options.bridge, 'DROP')
@@ -56,11 +71,12 @@ export async function installEgressRules(options: EgressOptions): Promise<void> 
 
 /** Removes what `installEgressRules` installed; no error where it is gone. */
 export async function removeEgressRules({ bridge, prefix }: Pick<EgressOptions, 'bridge' | 'prefix'>): Promise<void> {
-  const { egress, host } = chains(prefix)
+  const { egress, host, index } = chains(prefix)
   const commands = [
     ['iptables', '-D', 'DOCKER-USER', '-i', bridge, '-j', egress],
     ['iptables', '-D', 'INPUT', '-i', bridge, '-j', host],
-    ...[egress, host].flatMap((chain) => [
+    ...['DOCKER-USER', 'INPUT'].map((from) => ['iptables', '-D', from, '-i', bridge, '-j', index]),
+    ...[egress, host, index].flatMap((chain) => [
       ['iptables', '-F', chain],
       ['iptables', '-X', chain],
     ]),
@@ -68,6 +84,13 @@ export async function removeEgressRules({ bridge, prefix }: Pick<EgressOptions, 
     ['ip6tables', '-D', 'INPUT', '-i', bridge, '-j', 'DROP'],
   ]
   for (const [tool, ...args] of commands as [string, ...string[]][]) await iptables(tool, ...args).catch(() => {})
+}
+
+/** Where a URL leads: the addresses that its host has now. None where nobody says it: who asks it says so then. */
+export async function endpointsOf({ hostname, port, protocol }: URL): Promise<Endpoint[]> {
+  const asked = lookup(hostname, { all: true, family: 4 }).catch(() => [])
+  const found = await Promise.race([asked, sleep(LIMIT, [], { ref: false })])
+  return found.map(({ address }) => ({ address, port: Number(port) || (protocol === 'https:' ? 443 : 80) }))
 }
 
 /** The IPv4 name servers that Docker gives its resolver on this machine: those of resolv.conf, loopback left out. */
@@ -106,6 +129,15 @@ function egressTable({ prefix, nameServers }: EgressOptions): string {
   ].join('\n')
 }
 
+/** What is let through before the others are asked, by where it was sent: on its way to a published port it has another address. */
+function indexTable({ prefix, reachable }: EgressOptions): string {
+  const { index } = chains(prefix)
+  const rows = reachable.map(
+    ({ address, port }) => `-A ${index} -p tcp -m conntrack --ctorigdst ${address} --ctorigdstport ${port} -j ACCEPT`,
+  )
+  return ['*filter', `:${index} - [0:0]`, ...rows, 'COMMIT', ''].join('\n')
+}
+
 async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
@@ -114,7 +146,7 @@ async function exists(path: string): Promise<boolean> {
 }
 
 function chains(prefix: string) {
-  return { egress: `${prefix}-EGRESS`, host: `${prefix}-HOST` }
+  return { egress: `${prefix}-EGRESS`, host: `${prefix}-HOST`, index: `${prefix}-INDEX` }
 }
 
 /** Sends what comes from the bridge to a chain first of all, once. */

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises'
 import type { DockerConnection } from './docker-connection.ts'
 import { answered } from './docker-errors.ts'
-import { hostNameServers, installEgressRules, removeEgressRules } from './egress-rules.ts'
+import { endpointsOf, hostNameServers, installEgressRules, removeEgressRules } from './egress-rules.ts'
 import { EngineRefused, type NetworkClass } from './engine.ts'
 
 const CALL_LIMIT = 10_000
@@ -13,13 +13,18 @@ const RULES_FRESH = 10_000
 export class DockerNetworks {
   readonly #connection: DockerConnection
   readonly #prefix: string
+  readonly #reachable: URL[]
   /** Why `internet` can't be enforced; undefined where it is. */
   #checked: { until: number; obstacle: Promise<string | undefined> } | undefined
 
-  /** @param prefix of the names of networks, interfaces and chains: at most 8 lower-case letters */
-  constructor(connection: DockerConnection, prefix: string) {
+  /**
+   * @param prefix of the names of networks, interfaces and chains: at most 8 lower-case letters
+   * @param reachable what `internet` may reach, private or not
+   */
+  constructor(connection: DockerConnection, prefix: string, reachable: URL[]) {
     this.#connection = connection
     this.#prefix = prefix
+    this.#reachable = reachable
   }
 
   /** The classes that can be enforced here. */
@@ -75,7 +80,8 @@ export class DockerNetworks {
       () => false,
     )
     if (!here) return `${bridge} is not on this machine`
-    const options = { bridge, prefix: this.#prefix.toUpperCase(), nameServers: await hostNameServers() }
+    const reachable = (await Promise.all(this.#reachable.map(endpointsOf))).flat()
+    const options = { bridge, prefix: this.#prefix.toUpperCase(), nameServers: await hostNameServers(), reachable }
     return installEgressRules(options).then(
       () => undefined,
       (error: Error) => error.message.trim(),

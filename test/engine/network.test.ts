@@ -56,8 +56,8 @@ describe('network classes', () => {
   })
 
   /** What a Python program prints in a container of a class. */
-  async function inside(network: NetworkClass, program: string): Promise<string> {
-    const container = await engine.create(await made.spec(['python3', '-c', PROLOGUE + program], { network }))
+  async function inside(network: NetworkClass, program: string, by = engine): Promise<string> {
+    const container = await by.create(await made.spec(['python3', '-c', PROLOGUE + program], { network }))
     const { stdout, stderr, stdin } = await container.attach()
     stderr.resume()
     await container.start()
@@ -95,6 +95,19 @@ describe('network classes', () => {
       out.split('\n'),
       addresses.map(() => 'EHOSTUNREACH'),
     )
+  })
+
+  test("internet: the operator's own index, though it is on this machine, and nothing else there", async () => {
+    const address = ownAddress[0]?.replaceAll('"', '')
+    const own = dockerEngine({ networkPrefix: 'mdwnet', reachable: [new URL(`http://${address}:${port}/simple`)] })
+    try {
+      // Making a container puts the rules in place.
+      const program = [`print(reach("${address}", ${port}))`, `print(reach("${address}", ${port + 1}))`].join('\n')
+      assert.deepEqual((await inside('internet', program, own)).split('\n'), ['reached', 'EHOSTUNREACH'])
+      assert.match(rules(), new RegExp(`-A MDWNET-INDEX .*--ctorigdst ${address} .*--ctorigdstport ${port} -j ACCEPT`))
+    } finally {
+      await own.close()
+    }
   })
 
   test('internet: names are resolved as they are with open', async () => {
