@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { imageNames } from '../../machine/local-base.ts'
 import { type CondaChannel, condaChannel } from '../support/conda-channel.ts'
 import type { Project } from '../support/project.ts'
 import { type TestFile, TestRepository } from '../support/repositories.ts'
@@ -149,6 +150,20 @@ for (const [what, line, message, hint] of REFUSED)
     assert.match(build.message ?? '', message)
     assert.match(build.hint ?? '', hint)
   })
+
+test('what could not be resolved leaves no image behind', async () => {
+  const before = new Set(await imageNames(`${service.home.host}/`))
+  // It has no image yet whose Python could be asked, and nobody else has these packages of conda.
+  const fresh = await service.project('octo/fresh')
+  const text = environment(['idna==0.0.8']).replace('greet=2.1', 'greet=2.0')
+  const commit = await fresh.commit({ 'environment.yml': text })
+  const { state } = await fresh.built(await fresh.build(commit, { interpreter: 'auto' }))
+  assert.equal(state, 'failed')
+  assert.deepEqual(
+    (await imageNames(`${service.home.host}/`)).filter((name) => !before.has(name)),
+    [],
+  )
+})
 
 test('a project whose build fails is named by its line', async () => {
   const { build } = await built({

@@ -15,6 +15,8 @@ export interface CondaGround {
   provided: InstalledPackage[]
   /** An image whose Python is the environment's: metadata of packages is built there, where it must be. */
   base: BaseImage
+  /** Removes that image, where nothing comes of the lock. */
+  abandon: () => Promise<void>
 }
 
 const METADATA = /\/site-packages\/([\w.]+)-([^-/]+?)(?:-py3[^/]*)?\.(?:dist-info\/METADATA|egg-info(?:\/PKG-INFO)?)$/

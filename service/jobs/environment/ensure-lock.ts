@@ -70,8 +70,12 @@ export function lockWith(parts: LockParts): EnsureLock {
         const locked = lockedOn(prepared, hashed)
         const ground = await parts.ground(order, locked, context)
         const of = { lock: hashed, spec, probe: locked.probe }
-        const whole = await withPip(parts.builder, of, ground, options)
-        return await withHashes(parts.fetcher, whole, keeping)
+        try {
+          return await withHashes(parts.fetcher, await withPip(parts.builder, of, ground, options), keeping)
+        } catch (error) {
+          await ground.abandon()
+          throw error
+        }
       },
       ({ artifacts }) => ({ detail: `${artifacts.length} packages` }),
     )

@@ -85,7 +85,9 @@ export class ImagePipeline {
 
   /** What pip finds when it installs on top of conda packages. */
   async ground(order: ImageOrder, locked: Locked, context: WorkContext): Promise<CondaGround> {
-    return await this.#conda(order, locked, context).ground(await this.#parts.store.parent(order, locked))
+    const conda = this.#conda(order, locked, context)
+    const ground = await conda.ground(await this.#parts.store.parent(order, locked))
+    return { ...ground, abandon: () => this.#removeBut(undefined, conda.references) }
   }
 
   /**
