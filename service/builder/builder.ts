@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { HintedError } from '../../common/hinted-error.ts'
 import type { Digest } from '../blobs/blobs.ts'
 import type { BaseImage } from '../image/base.ts'
+import type { CondaFile } from '../image/conda-fragment.ts'
 import type { Fragment } from '../image/fragment.ts'
 import type { BuildSystem } from '../interpreter/build-system.ts'
 import type { Artifact, Lock } from '../interpreter/lock.ts'
@@ -11,10 +12,10 @@ import type { CodeTree } from '../source/bundle-tree.ts'
 import type { GitDependencies } from '../source/git-dependencies.ts'
 import type { ActivateRequest } from './activate.ts'
 import type { AptOptions, Installed } from './apt.ts'
-import type { LinkedPackage, LinkRequest } from './conda.ts'
+import type { LinkRequest } from './conda.ts'
 
 export { ResolutionFailed } from '../interpreter/resolution.ts'
-export type { LinkedPackage, LinkRequest } from './conda.ts'
+export type { LinkRequest } from './conda.ts'
 
 /** Called with each piece of a builder's own output, as it comes. */
 export type Report = (line: string) => void
@@ -120,7 +121,7 @@ export interface Builder {
    * @param take reads all of its files
    * @throws {LinkFailed}
    */
-  link<T>(request: LinkRequest, options: ResolveOptions, take: (linked: LinkedPackage) => Promise<T>): Promise<T>
+  link<T>(request: LinkRequest, options: ResolveOptions, take: (files: CondaFile[]) => Promise<T>): Promise<T>
   /** Runs the activation scripts of a conda environment. Gives all that activation sets. */
   activate(request: ActivateRequest, options: StepOptions): Promise<Record<string, string>>
   /**

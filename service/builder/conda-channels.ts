@@ -21,12 +21,13 @@ export interface NamedChannel {
 export type OfferedChannel = [number: number, url: string, name: string]
 
 /** What conda means by names that are no channel of anaconda.org. https://docs.conda.io/projects/conda/en/stable/user-guide/configuration/settings.html */
-const DEFAULTS = ['https://repo.anaconda.com/pkgs/main', 'https://repo.anaconda.com/pkgs/r']
+const ANACONDA = 'https://repo.anaconda.com'
+const DEFAULTS = [`${ANACONDA}/pkgs/main`, `${ANACONDA}/pkgs/r`]
 const ALIAS = 'https://conda.anaconda.org'
 const EMPTY = '{"packages": {}, "packages.conda": {}}'
 
 /**
- * Where named channels are, each once.
+ * Where named channels are. Two names may mean one: a spec may use either.
  * @param own the operator's: name -> URL
  */
 export function channelUrls(names: string[], own: Record<string, string>): NamedChannel[] {
@@ -36,9 +37,9 @@ export function channelUrls(names: string[], own: Record<string, string>): Named
     if (url !== undefined) return [{ url: url.replace(/\/+$/, ''), name: plain }]
     if (/^[a-z][a-z0-9+.-]*:\/\//i.test(plain)) return [{ url: plain, name: plain }]
     if (plain === 'defaults') return DEFAULTS.map((each) => ({ url: each, name: plain }))
-    return [{ url: `${ALIAS}/${plain}`, name: plain }]
+    return [{ url: `${/^pkgs\/\w+$/.test(plain) ? ANACONDA : ALIAS}/${plain}`, name: plain }]
   })
-  return [...new Map(urls.map((each) => [each.url, each])).values()]
+  return [...new Map(urls.map((each) => [`${each.name} ${each.url}`, each])).values()]
 }
 
 /** Gives a session what channels offer. */

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { isExact } from '../interpreter/conda-spec.ts'
 import type { CondaTarget } from '../interpreter/conda-target.ts'
 import { ResolverRefused } from '../interpreter/resolution.ts'
 import type { ChannelOffers, NamedChannel } from './conda-channels.ts'
@@ -10,8 +11,6 @@ import { ask } from './kept-steps.ts'
 const ELSEWHERE = ['osx-arm64', 'osx-64', 'win-64', 'linux-aarch64', 'linux-64']
 /** Where a package is looked for that the target has in no version: each costs the download of what channels have. */
 const OFTEN_ELSEWHERE = ['osx-arm64', 'win-64']
-/** `numpy=2.1.0=py311h64a7726_0` */
-const EXACT = /^(?:\S+::)?[\w.-]+=[^=\s]+=[^=\s[\]]+$/
 
 /** For each spec, whether it is there, and which builds of its name there are. */
 const Found = z.object({ found: z.array(z.tuple([z.boolean(), z.array(z.string())])) })
@@ -41,8 +40,8 @@ export class Elsewhere {
     const missing = specs.flatMap((spec, index): Missing[] =>
       here[index]?.[0] ? [] : [{ spec, others: here[index]?.[1] ?? [] }],
     )
-    const exact = missing.filter(({ spec }) => EXACT.test(spec))
-    const absent = missing.filter(({ spec, others }) => !EXACT.test(spec) && others.length === 0)
+    const exact = missing.filter(({ spec }) => isExact(spec))
+    const absent = missing.filter(({ spec, others }) => !isExact(spec) && others.length === 0)
     return (await this.#madeElsewhere(exact, target)) ?? (await this.#onlyElsewhere(absent, target))
   }
 

@@ -34,14 +34,6 @@ export interface LinkRequest {
   subdir: string
 }
 
-/** A package as it is in an environment. */
-export interface LinkedPackage {
-  /** In the order of their paths. */
-  files: CondaFile[]
-  /** It has a script that conda would run after linking; nobody does here. */
-  script: boolean
-}
-
 /** A package that can't be linked. */
 export class LinkFailed extends Error {
   override name = 'LinkFailed'
@@ -56,7 +48,7 @@ export class LinkFailed extends Error {
 const Row = z.tuple([z.string(), z.int(), z.int(), z.nullable(z.string()), z.int().check(z.minimum(0))])
 const Linked = z.union([
   z.object({ failed: z.string() }),
-  z.object({ files: z.array(Row), script: z.boolean(), name: z.string(), version: z.string() }),
+  z.object({ files: z.array(Row), name: z.string(), version: z.string() }),
 ])
 
 /** rattler in containers of an image of its own, without network: it gets all that it reads from here. */
@@ -85,13 +77,13 @@ export class CondaTool {
 
   /**
    * Links one package by itself.
-   * @param take reads all of the package's files
+   * @param take reads all of the package's files, in the order of their paths
    * @throws {LinkFailed}
    */
   async link<T>(
     { artifact, file, size, python, subdir }: LinkRequest,
     options: ResolveOptions,
-    take: (linked: LinkedPackage) => Promise<T>,
+    take: (files: CondaFile[]) => Promise<T>,
   ): Promise<T> {
     const { url = '', filename, conda } = artifact
     const request = {
@@ -102,9 +94,9 @@ export class CondaTool {
       const answer = z.safeParse(Linked, await ask(kept, request, createReadStream(file)))
       if (!answer.success) throw new BrokenFrames('what it says of a linked package is not credible')
       if ('failed' in answer.data) return new LinkFailed(artifact, answer.data.failed)
-      const { files, script, name } = answer.data
+      const { files, name } = answer.data
       if (name !== artifact.name) return new LinkFailed(artifact, `it says of itself that it is ${name}`)
-      return { value: await take({ files: filesOf(kept.frames, files), script }) }
+      return { value: await take(filesOf(kept.frames, files)) }
     })
     if (linked instanceof LinkFailed) throw linked
     return linked.value

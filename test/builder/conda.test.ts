@@ -92,13 +92,13 @@ async function link(path: string, change: (bytes: Buffer) => Buffer = (bytes) =>
   await writeFile(file, bytes)
   const python = artifactAt('linux-64/python-3.11.7-h1a2b3c4_0.conda')
   const request = { artifact: artifactAt(path), file, size: bytes.length, python, subdir: 'linux-64' }
-  return await builder.link(request, { ...STEP, domain: 'rep_conda' }, async ({ files, script }) => {
-    return { script, fragment: await condaFragment('it', files, parts.blobs) }
+  return await builder.link(request, { ...STEP, domain: 'rep_conda' }, async (files) => {
+    return await condaFragment('it', files, parts.blobs)
   })
 }
 
 test('a package is linked by itself, the same every time', async () => {
-  const { fragment, script } = await link('noarch/greet-2.0-pyh0_0.tar.bz2')
+  const fragment = await link('noarch/greet-2.0-pyh0_0.tar.bz2')
   const paths = fragment.entries.map(({ path, mode }) => `${path.replace('opt/env/', '')} ${mode.toString(8)}`)
   assert.deepEqual(paths.slice(0, 4), [
     'bin/greet 755',
@@ -106,12 +106,13 @@ test('a package is linked by itself, the same every time', async () => {
     'conda-meta/greet-2.0-pyh0_0.json 644',
     'lib/python3.11/site-packages/greet-2.0.dist-info/INSTALLER 644',
   ])
-  assert.equal(script, false)
-  assert.equal((await link('noarch/greet-2.0-pyh0_0.tar.bz2')).fragment.digest, fragment.digest)
+  assert.equal((await link('noarch/greet-2.0-pyh0_0.tar.bz2')).digest, fragment.digest)
 })
 
-test('a post-link script is seen, and not run', async () => {
-  assert.equal((await link('linux-64/linkscript-1-0.tar.bz2')).script, true)
+test('a post-link script is there, and not run', async () => {
+  const { entries } = await link('linux-64/linkscript-1-0.tar.bz2')
+  const paths = entries.map(({ path }) => path)
+  assert.deepEqual(paths, ['opt/env/bin/.linkscript-post-link.sh', 'opt/env/conda-meta/linkscript-1-0.json'])
 })
 
 test('a damaged archive is refused by its name, and the next one is linked', async () => {
@@ -119,5 +120,5 @@ test('a damaged archive is refused by its name, and the next one is linked', asy
     link('linux-64/pfxtool-1.0-h0_1.tar.bz2', (bytes) => bytes.subarray(0, 1000)),
     { name: 'LinkFailed', message: /^pfxtool-1\.0-h0_1\.tar\.bz2 can't be linked/ },
   )
-  assert.equal((await link('linux-64/clash-a-1-0.tar.bz2')).script, false)
+  assert.equal((await link('linux-64/clash-a-1-0.tar.bz2')).entries.length, 2)
 })

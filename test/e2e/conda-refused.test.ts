@@ -79,15 +79,17 @@ test('two packages own a path: it is said which one counts, and that one is in t
   )
 })
 
-test('a post-link script is not run, and that is said', async () => {
-  const commit = await project.commit({ 'environment.yml': yaml('python', 'linkscript') })
-  const { run, stdout, notes } = await project.ran(commit, {
-    command: 'test ! -e /opt/env/ran && echo not run',
-    interpreter: 'auto',
-  })
-  assert.equal(run.outcome, 'ok', run.message)
-  assert.equal(stdout.toString(), 'not run\n')
-  assert.ok(notes.includes('linkscript: its post-link script is not run; what it would set up is not there'))
+test('a post-link script is not run, and that is said for each image', async () => {
+  for (const beside of ['leaf1', 'leaf2']) {
+    const commit = await project.commit({ 'environment.yml': yaml('python', 'linkscript', beside) })
+    const { run, stdout, notes } = await project.ran(commit, {
+      command: 'test ! -e /opt/env/ran && echo not run',
+      interpreter: 'auto',
+    })
+    assert.equal(run.outcome, 'ok', run.message)
+    assert.equal(stdout.toString(), 'not run\n')
+    assert.ok(notes.includes('linkscript: its post-link script is not run; what it would set up is not there'))
+  }
 })
 
 test('an explicit list of another platform: nothing is asked of anybody', async () => {

@@ -8,7 +8,7 @@ the bytes of the files that it lists:
     -> {"records": [...]} or {"failed": why}
   {"find": [specs], "channels": ..., "subdir": ...}          -> {"found": [[whether it is there, other builds], ...]}
   {"link": file name, "url": ..., "channel": ..., "subdir": ..., "python": {...} or null, "size": n}   and an archive
-    -> {"files": [[path, mode, time, link or null, size], ...], "script": bool, ...} or {"failed": why}
+    -> {"files": [[path, mode, time, link or null, size], ...], ...} or {"failed": why}
 
 No code of a package runs here. A package is linked by itself, as what becomes of it depends on nothing but itself, the
 prefix and, where it is noarch, on the Python: a package of that name without files stands in for it.
@@ -51,12 +51,11 @@ def local(number):
 
 def match(spec, channels=()):
     """A spec, with the channel that it may name (`channel::name`) as this container knows it."""
-    text = spec
-    for number, url, name in channels:
-        if spec.startswith((f"{name}::", f"{url}::")):
-            text = f"{local(number)}::{spec.split('::', 1)[1]}"
+    channel, _, rest = spec.rpartition("::")
+    known = [number for number, url, name in channels if channel in (name, url)]
     try:
-        return MatchSpec(text)
+        # Of defaults, which are two, the first has nearly all.
+        return MatchSpec(f"{local(known[0])}::{rest}" if known else spec)
     except Exception as error:
         raise Failed(str(error), spec=spec) from error
 
@@ -98,7 +97,7 @@ def row(record, channels):
 async def there(request):
     """For each spec, whether the channels have it for a platform, and which builds of that name they have."""
     gateway = Gateway()
-    channels = [Channel(local(number)) for number, _, _ in request["channels"]]
+    channels = [Channel(local(number)) for number in {number: url for number, url, _ in request["channels"]}]
     platforms = [Subdir(request["subdir"]), Subdir("noarch")]
 
     async def found(spec):
@@ -147,8 +146,7 @@ async def linked(request, archive, folder):
     meta_path.write_bytes(normalised(meta, request))
     kept = {entry["_path"] for entry in meta["paths_data"]["paths"] if entry["path_type"] in ("hardlink", "softlink")}
     rows = [file_row(prefix, path, path in kept) for path in sorted([*meta["files"], f"conda-meta/{name}"])]
-    script = f"bin/.{record.name.normalized}-post-link.sh" in meta["files"]
-    return {"files": rows, "script": script, "name": record.name.normalized, "version": str(record.version),
+    return {"files": rows, "name": record.name.normalized, "version": str(record.version),
             "noarch": bool(record.noarch.python)}, prefix
 
 

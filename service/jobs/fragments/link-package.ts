@@ -14,8 +14,7 @@ export async function linkedFragment(
   await using archive = await download(fetcher, artifact, { fetched, signal })
   const { file, size } = archive
   const request = { artifact, file, size, ...conda }
-  const fragment = await builder.link(request, { signal, report, domain }, async ({ files, script }) => {
-    if (script) report(`${artifact.name}: its post-link script is not run; what it would set up is not there`)
+  const fragment = await builder.link(request, { signal, report, domain }, async (files) => {
     return await condaFragment(artifact.name, files, blobs)
   })
   return { fragment, transferred: size }

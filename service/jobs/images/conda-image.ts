@@ -47,12 +47,16 @@ export class CondaImage {
   /** All packages. Those of conda first: the Python among them compiles and builds what comes on top. */
   async packages(parent: StoredImage | undefined): Promise<Made> {
     const made = await this.#files()
+    for (const { name, files } of made.artifacts) {
+      if (!files.entries.some(({ path }) => path === `${ENVIRONMENT}/bin/.${name}-post-link.sh`)) continue
+      this.#context.journal.note(`${name}: its post-link script is not run; what it would set up is not there`)
+    }
     const compiler = this.#compiler(made.artifacts, parent)
     return await this.#make({ conda: this.#platform(), compiler }, made)
   }
 
   /** What pip finds when it installs on top of the packages of conda. */
-  async ground(parent: StoredImage | undefined): Promise<CondaGround> {
+  async ground(parent: StoredImage | undefined): Promise<Omit<CondaGround, 'abandon'>> {
     const { artifacts } = await this.#files()
     return { provided: pythonPackages(artifacts), base: await this.#compiler(artifacts, parent).image() }
   }
