@@ -85,7 +85,7 @@ export function detect(paths: Iterable<string>, formats = FORMATS): EnvironmentF
 
 /** Files that people take for environment files, wherever they are; what is not a format here is named too. */
 const LOOKS_LIKE_ONE =
-  /^(?:requirements[\w.-]*\.(?:txt|in)|pylock\.[^.]+\.toml|environment[\w.-]*\.ya?ml|Pipfile(?:\.lock)?|pdm\.lock|setup\.py|setup\.cfg)$/
+  /^(?:requirements[\w.-]*\.(?:txt|in)|pylock\.[^.]+\.toml|environment[\w.-]*\.ya?ml|conda-[\w.-]+\.lock|Pipfile(?:\.lock)?|pdm\.lock|pixi\.lock|setup\.py|setup\.cfg)$/
 /** Of those, so many are named. */
 const NAMED = 5
 

@@ -9,7 +9,7 @@ const SUBDIRS: Record<string, string> = { x86_64: 'linux-64', aarch64: 'linux-aa
 /** The oldest kernel that runs the containers: packages ask for far older ones. */
 const KERNEL = '5.4'
 /** Every subdir of a channel that may be named in a file. */
-const KNOWN_SUBDIR =
+export const KNOWN_SUBDIR =
   /^(?:noarch|linux-(?:64|32|aarch64|armv6l|armv7l|ppc64|ppc64le|riscv64|s390x)|osx-(?:64|arm64)|win-(?:64|32|arm64)|freebsd-64|emscripten-wasm32|wasi-wasm32|zos-z)$/
 
 /**

@@ -99,6 +99,13 @@ test('pip is there, though nobody named it, as conda has it with every Python', 
   assert.equal(stdout.toString(), 'pip\n/opt/env/bin/python\n')
 })
 
+test('packages of a named channel, as conda writes it with the platform, and of defaults', async () => {
+  const { text } = await said(
+    'channels: [test]\ndependencies: [python, test/noarch::greet==2.0=pyh0_0, defaults::leaf1]\n',
+  )
+  assert.equal(text, '3.11.7 2.0 greet leaf1 pip')
+})
+
 test("python-version asks conda for that Python; one that is not to be had, or not the lock's, is refused", async () => {
   const open = 'channels: [test]\ndependencies: [python, greet]\n'
   assert.match((await said(open, { 'python-version': '3.11' })).text, /^3\.11\.7 /)

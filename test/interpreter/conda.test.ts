@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { InterpreterRequest } from '../../common/contract.ts'
+import { channelUrls } from '../../service/builder/conda-channels.ts'
 import { condaProbe, condaTarget, parseCondaUrl } from '../../service/interpreter/conda.ts'
+import { isExact, specChannel, specName, withoutSubdir } from '../../service/interpreter/conda-spec.ts'
 import { condaPip } from '../../service/interpreter/formats/conda-pip.ts'
 import { loadSpec, locate, lockSpec } from '../../service/interpreter/formats.ts'
 import type { Resolve, ResolveRequest } from '../../service/interpreter/resolution.ts'
@@ -51,6 +53,11 @@ const BAD_YAML: [what: string, text: string | Buffer, message: RegExp][] = [
     'a variable that is none',
     'dependencies: [python]\nvariables:\n  "a b": 1\n',
     /^environment\.yml:3: variables: a b/,
+  ],
+  [
+    'a package by its address',
+    'dependencies:\n  - python\n  - https://conda.example.com/ours/noarch/x-1-0.conda\n',
+    /^environment\.yml:3: https:\S+: a package by its address is for explicit lists$/,
   ],
   ['bytes', Buffer.from([0x61, 0x3a, 0xff, 0x0a]), /^environment\.yml:1: is not UTF-8/],
 ]
@@ -169,6 +176,33 @@ test('a file for Linux beside the named one is taken in its place, the best firs
     name: 'EnvironmentFileError',
     message: 'environment.yml: both environment-linux.yml and environment-linux.yaml are for Linux in its place',
   })
+})
+
+test('what a spec says: its name, its channel, and whether it leaves nothing open', () => {
+  const parts = (spec: string) => [specName(spec), specChannel(spec), isExact(spec)]
+  for (const exact of ['=1.2.3=py311_0', '==1.2.3=py311_0', ' 1.2.3 py311_0', ' ==1.2.3 py311_0', '=2024a=h0_cpython'])
+    assert.deepEqual(parts(`NumPy${exact}`), ['numpy', undefined, true], exact)
+  for (const open of ['', '=1.2', '==1.2', ' >=1,<2', '=1.*=*mkl*', '=*=openblas', " [version='>=1']", '>=1=x'])
+    assert.deepEqual(parts(`a::numpy${open}`), ['numpy', 'a', false], open)
+  assert.equal(withoutSubdir('conda-forge/linux-64::x=1'), 'conda-forge::x=1')
+  assert.equal(withoutSubdir('conda-forge/label/dev::x'), 'conda-forge/label/dev::x')
+  assert.equal(withoutSubdir('pkgs/main::x'), 'pkgs/main::x')
+  assert.equal(withoutSubdir('x=1'), 'x=1')
+})
+
+test('channels are where conda has them, or where the operator says', () => {
+  const own = { ours: 'http://conda.internal/ours/', 'conda-forge': 'https://mirror.example.com/forge' }
+  const urls = (...names: string[]) => channelUrls(names, own).map(({ url }) => url)
+  assert.deepEqual(urls('ours', 'conda-forge', 'bioconda', 'bioconda/label/dev', 'https://conda.example.com/x/'), [
+    'http://conda.internal/ours',
+    'https://mirror.example.com/forge',
+    'https://conda.anaconda.org/bioconda',
+    'https://conda.anaconda.org/bioconda/label/dev',
+    'https://conda.example.com/x',
+  ])
+  const anaconda = ['https://repo.anaconda.com/pkgs/main', 'https://repo.anaconda.com/pkgs/r']
+  assert.deepEqual(urls('defaults', 'defaults'), anaconda)
+  assert.deepEqual(urls('pkgs/main'), anaconda.slice(0, 1))
 })
 
 test('virtual packages are those of the base, not of the machine', () => {

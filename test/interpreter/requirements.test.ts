@@ -126,6 +126,7 @@ describe('what a requirements file may hold', () => {
     ['six @ https://localhost/six-1.0.tar.gz', /private address/],
     ['six==1.0 --hash=sha256:abc', /has 3 hex digits/],
     ['six==1.0 --hash=nonsense', /not well formed/],
+    ['six=1.0=pyhd3_0', /six=1\.0=pyhd3_0 is written as conda has it/],
     ['six==1.0 --global-option=x', /--global-option: this option/],
   ] as const) {
     test(`refused by line: ${line}`, async () => {

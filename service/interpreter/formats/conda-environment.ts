@@ -2,6 +2,7 @@ import { posix } from 'node:path'
 import { forLinux } from '../../../common/conda-files.ts'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { checkPython, condaLock, condaTarget, hasCredentials } from '../conda.ts'
+import { isExact, specChannel, specName, withoutSubdir } from '../conda-spec.ts'
 import { type RefusedStep, ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import type { InterpreterSpec } from '../spec.ts'
 import { condaPip } from './conda-pip.ts'
@@ -12,8 +13,6 @@ import { requiredText } from './required-text.ts'
 
 /** Where none is named: what everybody may use, and what conda-forge's own installers ask. */
 const DEFAULT_CHANNEL = 'conda-forge'
-/** `numpy=2.1.0=py311h64a7726_0`, as `conda env export` writes it. */
-const EXACT = /^(?:\S+::)?([\w.-]+)=([^=\s]+)=([^=\s[\]]+)$/
 
 /** environment.yml, written by hand or by `conda env export`; solved for the base image. */
 export const condaEnvironmentFormat: Format = {
@@ -33,7 +32,8 @@ export const condaEnvironmentFormat: Format = {
   async load(code, path) {
     const text = await requiredText(code, path)
     const yaml = parseCondaYaml(path, text)
-    checkAddresses(path, yaml)
+    checkChannels(path, yaml)
+    checkSpecs(path, yaml)
     return { [path]: text, ...(await condaPip.load(code, path, yaml.pip)) }
   },
 
@@ -51,15 +51,15 @@ export const condaEnvironmentFormat: Format = {
       checkPython(spec, artifacts)
       const { variables } = yaml
       const versions = new Map(artifacts.map(({ name, version }) => [name, version]))
-      const open = yaml.specs.filter(({ text }) => !isPinned(text, versions.get(nameOf(text))))
+      const open = yaml.specs.filter(({ text }) => !isPinned(text, versions.get(specName(text))))
       return condaLock(
         file,
         artifacts,
         { subdir: target.subdir, variables, pip: yaml.pip.map(({ text }) => text) },
         {
-          requirements: yaml.specs.map(({ text, line }) => ({ name: nameOf(text), text, file, line })),
+          requirements: yaml.specs.map(({ text, line }) => ({ name: specName(text), text, file, line })),
           unpinned: open
-            .map(({ text }) => nameOf(text))
+            .map(({ text }) => specName(text))
             .filter((name) => versions.has(name))
             .sort(),
         },
@@ -72,13 +72,13 @@ export const condaEnvironmentFormat: Format = {
 
   locate(spec, name) {
     const { path: file, yaml } = readYaml(spec)
-    const found = yaml.specs.find(({ text }) => nameOf(text) === name)
+    const found = yaml.specs.find(({ text }) => specName(text) === name)
     return found ? { file, line: found.line } : condaPip.locate(spec, name)
   },
 }
 
 /** Addresses of channels are shown, and kept in locks. */
-function checkAddresses(path: string, { channels, specs }: CondaYaml): void {
+function checkChannels(path: string, { channels, specs }: CondaYaml): void {
   const found = [...channels, ...specs].find(({ text }) => hasCredentials(`${text}/`))
   if (found === undefined) return
   throw new EnvironmentFileError(
@@ -89,24 +89,32 @@ function checkAddresses(path: string, { channels, specs }: CondaYaml): void {
   )
 }
 
+function checkSpecs(path: string, { specs }: CondaYaml): void {
+  const found = specs.find(({ text }) => /\.(?:conda|tar\.bz2)$/.test(text))
+  if (found === undefined) return
+  throw new EnvironmentFileError(
+    path,
+    found.line,
+    `${found.text}: a package by its address is for explicit lists`,
+    'Name it by its channel, like channel::name=version=build; or list all packages: conda list --explicit --sha256',
+  )
+}
+
 function readYaml({ path, files }: InterpreterSpec): { path: string; yaml: CondaYaml } {
-  return { path, yaml: parseCondaYaml(path, files[path] ?? '') }
+  const yaml = parseCondaYaml(path, files[path] ?? '')
+  return { path, yaml: { ...yaml, specs: yaml.specs.map((each) => ({ ...each, text: withoutSubdir(each.text) })) } }
 }
 
 /** In their order, each once; those that a spec names (`channel::name`) behind them. */
 function channelsOf({ channels, specs }: CondaYaml): string[] {
   const listed = channels.map(({ text }) => text).filter((text) => text !== 'nodefaults')
-  const named = specs.flatMap(({ text }) => /^(\S+?)(?:\/[\w-]+)?::/.exec(text)?.[1] ?? [])
+  const named = specs.flatMap(({ text }) => specChannel(text) ?? [])
   return [...new Set([...(listed.length > 0 ? listed : [DEFAULT_CHANNEL]), ...named])]
-}
-
-function nameOf(spec: string): string {
-  return (/^(?:\S+::)?([\w.-]+)/.exec(spec)?.[1] ?? spec).toLowerCase()
 }
 
 /** `numpy=2.1.0` would take 2.1.0.1 too, where that were there; an export without builds has nothing but such lines. */
 function isPinned(spec: string, installed: string | undefined): boolean {
-  if (EXACT.test(spec) || /==\s*[\w.]+$/.test(spec) || /@|\.(?:conda|tar\.bz2)$/.test(spec)) return true
+  if (isExact(spec) || /==\s*[\w.]+$/.test(spec)) return true
   return installed !== undefined && spec.endsWith(`=${installed}`) && !/[<>!~]=/.test(spec)
 }
 
@@ -114,7 +122,7 @@ function explain(refused: ResolverRefused, spec: InterpreterSpec, yaml: CondaYam
   const { path: file, pythonVersion } = spec
   const { step, message, package: named, elsewhere, hint, retryable } = refused
   if (step === 'platform' && elsewhere) {
-    const names = elsewhere.specs.map((spec) => nameOf(spec))
+    const names = elsewhere.specs.map((spec) => specName(spec))
     const line = yaml.specs.find(({ text }) => text === elsewhere.specs[0])?.line
     const { subdir, target, others } = elsewhere
     return wrongPlatform({ file, line }, subdir, target, { names, others }, wayOut(file, target.subdir))
@@ -150,5 +158,5 @@ function linuxName(file: string): string {
 /** The line of the first package that an explanation speaks of. */
 function spoken(message: string, specs: TextAt[]): TextAt | undefined {
   const words = new Set(message.toLowerCase().match(/[\w.-]+/g))
-  return specs.find(({ text }) => words.has(nameOf(text)))
+  return specs.find(({ text }) => words.has(specName(text)))
 }

@@ -81,8 +81,9 @@ export function inYaml(error: unknown, more?: string): unknown {
   const place = line === undefined ? `${file}: ` : `${file}:${line}: `
   const said = error.message.slice(place.length).replaceAll(SUFFIX, '')
   const fix = more === undefined ? hint : `${hint} ${more}`
-  const Kind = error instanceof ResolutionFailed ? ResolutionFailed : EnvironmentFileError
-  return new Kind(yamlOf(file), line, yamlOf(file) === file ? said : `pip: ${said}`, fix)
+  const what = [yamlOf(file), line, yamlOf(file) === file ? said : `pip: ${said}`, fix] as const
+  if (error instanceof ResolutionFailed) return new ResolutionFailed(...what, error.retryable)
+  return new EnvironmentFileError(...what)
 }
 
 function asFile(lines: TextAt[]): string {

@@ -48,6 +48,12 @@ export function checkRequirement(place: Place, { name, text, options }: ParsedRe
     throw new EnvironmentFileError(place.file, place.line, message, hint)
   }
   for (const option of options) checkItsOption(option, fail)
+  if (/^[A-Za-z0-9][\w.-]*=[^=\s]+=[^=\s]+$/.test(text)) {
+    fail(
+      `${text} is written as conda has it`,
+      'For pip it is name==version. Of a conda environment give "conda list --explicit" or "conda env export" instead.',
+    )
+  }
   const who = name ?? withoutCredentials(text)
   if (target === undefined || /^git\+/i.test(target) || isPath(target)) return
   if (/^(?:hg|svn|bzr)\+/i.test(target)) {
