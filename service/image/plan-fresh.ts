@@ -28,7 +28,7 @@ export function isHeavy({ weight }: Weighted): boolean {
 }
 
 /**
- * The files of heavy artifacts, then one layer an artifact, the heaviest first; each visible path is in one of them, or
+ * The files of heavy artifacts, then one layer an artifact, the heaviest first, and the small ones last; each visible path is in one of them, or
  * in several with the same content, so their order decides nothing. Where that makes too many layers, small artifacts
  * share buckets chosen by their names: a new one changes one bucket only.
  * @param below layers beneath: the base's and the skeleton
@@ -39,7 +39,8 @@ export function freshLayers(artifacts: PlannedArtifact[], tree: EnvironmentTree,
   const others = ordered.map((artifact) => {
     return measured(artifact, isHeavy(artifact) ? fragmentsOf(artifact).slice(1) : fragmentsOf(artifact), tree)
   })
-  const pieces = others.filter(({ bytes }) => bytes > 0)
+  const isLarge = ({ bytes }: Piece) => bytes >= SMALL
+  const pieces = [...others.filter(isLarge), ...others.filter((piece) => !isLarge(piece) && piece.bytes > 0)]
   let groups = pieces.map((piece) => [piece])
   const tooMany = () => below + heavy.length + groups.length > MOST_FRESH_LAYERS && groups.length > BUCKETS
   for (let small = SMALL; tooMany(); small *= 2) groups = inBuckets(pieces, small)

@@ -33,7 +33,7 @@ export async function makeFragments(parts: MakeParts, order: MakeOrder, before?:
     const coming = order.filesOnly ? undefined : compiler.byteCodeOf(artifact, files)
     const artifactWhole = withByteCode(planned, coming)
     // A failure is told below, once all files are there.
-    artifactWhole.catch(() => {})
+    artifactWhole.then(order.onWhole).catch(() => {})
     whole.push(artifactWhole)
     order.progress(whole.length)
   }

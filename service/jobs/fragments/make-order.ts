@@ -59,6 +59,8 @@ export interface MakeOrder {
   progress: (done: number) => void
   /** Told of each artifact as soon as its files are there, before its byte code, and whether they had to be made. */
   onFiles?: (artifact: PlannedArtifact, fresh: boolean) => void
+  /** Told of each artifact that has its byte code, if it is to have any. */
+  onWhole?: (artifact: PlannedArtifact) => void
 }
 
 /** Fragments of every artifact, and the account of them in bytes. */

@@ -1,16 +1,17 @@
 import type { PlannedArtifact } from '../../image/fragment.ts'
-import { heaviestFirst, isHeavy } from '../../image/plan-fresh.ts'
+import { heaviestFirst, isHeavy, SMALL } from '../../image/plan-fresh.ts'
 
 /** Compressed bytes by which the image must have grown to be worth another pull. */
 const STEP_BYTES = 40e6
 
-/** Brings an image of the files of some artifacts. Gives its reference on the node. */
+/** Brings an image of some artifacts. Gives its reference on the node. */
 export type PullFirst = (artifacts: PlannedArtifact[]) => Promise<string>
 
 /**
- * Brings the first layers of a large image to the node while its byte code is being made. A fresh layout begins with
- * the files of heavy artifacts, and engines know layers by what is below them: the image of the first ones leaves just
- * the layers that the whole one begins with. One pull at a time; none is needed for the result.
+ * Brings the first layers of a large image to the node while its last artifacts are being made. A fresh layout begins
+ * with the files of heavy artifacts, and goes on with their byte code; engines know layers by what is below them: the
+ * image of the first ones leaves just the layers that the whole one begins with. One pull at a time; none is needed for
+ * the result.
  */
 export class EarlyPull {
   readonly #names: string[]
@@ -18,9 +19,8 @@ export class EarlyPull {
   readonly #failed: (error: unknown) => void
   /** The images that were brought, to be removed once the whole one is there. */
   readonly references: string[] = []
-  readonly #ready = new Map<string, PlannedArtifact>()
-  #first: PlannedArtifact[] = []
-  #bytes = 0
+  readonly #files = new Map<string, PlannedArtifact>()
+  readonly #whole = new Map<string, PlannedArtifact>()
   #pulled = 0
   #isWorth = false
   #pulling: Promise<void> | undefined
@@ -44,11 +44,13 @@ export class EarlyPull {
    */
   add(artifact: PlannedArtifact, fresh: boolean): void {
     this.#isWorth ||= fresh
-    this.#ready.set(artifact.name, artifact)
-    for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      this.#first.push(next)
-      this.#bytes += next.files.size
-    }
+    this.#files.set(artifact.name, artifact)
+    this.#pull()
+  }
+
+  /** An artifact has its byte code too, if it is to have any. */
+  addWhole(artifact: PlannedArtifact): void {
+    this.#whole.set(artifact.name, artifact)
     this.#pull()
   }
 
@@ -58,15 +60,25 @@ export class EarlyPull {
     await this.#pulling
   }
 
-  #next(): PlannedArtifact | undefined {
-    const name = this.#names[this.#first.length]
-    return name === undefined ? undefined : this.#ready.get(name)
+  /** What is there of the beginning of the layout without a gap. */
+  #first(): PlannedArtifact[] {
+    const files = leading(this.#names, this.#files)
+    if (files.length < this.#names.length) return files
+    const whole = leading(this.#names, this.#whole).map((artifact, index) => {
+      const isLayer = (artifact.bytecode?.size ?? 0) >= SMALL
+      return isLayer ? artifact : (files[index] as PlannedArtifact)
+    })
+    return [...whole, ...files.slice(whole.length)]
   }
 
   #pull(): void {
-    if (this.#pulling !== undefined || !this.#isWorth || this.#bytes - this.#pulled < STEP_BYTES) return
-    this.#pulled = this.#bytes
-    this.#pulling = this.#pullFirst([...this.#first])
+    if (this.#pulling !== undefined || !this.#isWorth) return
+    const first = this.#first()
+    const bytes = first.reduce((sum, { files, bytecode }) => sum + files.size + (bytecode?.size ?? 0), 0)
+    const isLast = this.#names.every((name) => this.#whole.has(name))
+    if (bytes - this.#pulled < (isLast && this.#pulled > 0 ? 1 : STEP_BYTES)) return
+    this.#pulled = bytes
+    this.#pulling = this.#pullFirst(first)
       .then((reference) => void this.references.push(reference))
       .catch(this.#failed)
       .finally(() => {
@@ -74,4 +86,15 @@ export class EarlyPull {
         this.#pull()
       })
   }
+}
+
+/** The values of the first names, up to one that has none. */
+function leading(names: string[], values: Map<string, PlannedArtifact>): PlannedArtifact[] {
+  const found: PlannedArtifact[] = []
+  for (const name of names) {
+    const value = values.get(name)
+    if (value === undefined) break
+    found.push(value)
+  }
+  return found
 }

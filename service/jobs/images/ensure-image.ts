@@ -110,8 +110,8 @@ export class ImagePipeline {
     const early = parent ? undefined : this.#early(order, locked, context)
     let image: EnsuredImage | undefined
     try {
-      const onFiles = early && { onFiles: early.add.bind(early) }
-      const made = await makePackages(this.#parts, { order, locked }, context, onFiles)
+      const told = early && { onFiles: early.add.bind(early), onWhole: early.addWhole.bind(early) }
+      const made = await makePackages(this.#parts, { order, locked }, context, told)
       image = await this.#finish(order, locked, made, { account: parent, below: parent?.layout }, context, early)
       return image
     } finally {

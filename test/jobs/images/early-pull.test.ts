@@ -48,6 +48,34 @@ test('brings the heaviest files that are there without a gap, one pull at a time
   assert.deepEqual(early.references, ['one', 'two'])
 })
 
+test('brings byte code too as it comes, in the same order; what is small of it is left for the end', async () => {
+  const pulls: string[][] = []
+  const early = new EarlyPull(
+    [heavy('a', 191e6), heavy('c', 90e6), heavy('b', 150e6), heavy('z', 1e6)],
+    async (first) => {
+      pulls.push(first.map(({ name, bytecode }) => (bytecode ? `${name}+` : name)))
+      return 'one'
+    },
+    unexpected,
+  )
+  const [a, b, c] = [artifact('a', 20e6), artifact('b', 20e6), artifact('c', 20e6)]
+  const compiled = (one: PlannedArtifact, size: number) => ({ ...one, bytecode: artifact(one.name, size).files })
+  early.addWhole(compiled(a, 50e6))
+  early.add(a, true)
+  early.add(b, true)
+  assert.deepEqual(pulls, [['a', 'b']], 'files come first')
+  await new Promise(setImmediate)
+  early.add(c, true)
+  assert.deepEqual(pulls[1], ['a+', 'b', 'c'])
+  await new Promise(setImmediate)
+  early.addWhole(compiled(c, 2e6))
+  assert.equal(pulls.length, 2, 'that of b is missing')
+  early.addWhole(compiled(b, 0.9e6))
+  assert.deepEqual(pulls[2], ['a+', 'b', 'c+'])
+  await early.end()
+  assert.equal(pulls.length, 3)
+})
+
 test('small images are left to the one pull at the end', () => {
   const early = new EarlyPull([heavy('a', 9e6), heavy('b', 8e6)], () => assert.fail('pulled'), unexpected)
   early.add(artifact('a', 20e6), true)
