@@ -34,6 +34,9 @@ async function until<T>(look: () => T | undefined | Promise<T | undefined>, what
   }
 }
 
+/** Steps whose containers are kept ready for the next build. */
+const KEPT = ['resolving', 'compiling']
+
 /** Nothing is stuck, and every container is one that the service knows of. */
 async function allIsWell(): Promise<void> {
   await until(() => {
@@ -44,7 +47,7 @@ async function allIsWell(): Promise<void> {
     service.ask<{ container: string }>('select container from standbys').map((row) => row.container),
   )
   const strays = (await service.containers()).filter(
-    ({ Id, Labels }) => !standbys.has(Id) && Labels['run.meadow.step'] !== 'resolving',
+    ({ Id, Labels }) => !standbys.has(Id) && !KEPT.includes(Labels['run.meadow.step'] ?? ''),
   )
   assert.deepEqual(
     strays.map(({ Names, Labels }) => [Names, Labels]),
