@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { BUILDER_TOOLS, bootstrapWheels, CONDA_TOOLS, POETRY_TOOLS, type ToolList } from './builder/bootstrap.ts'
+import { channelMirrors } from './builder/conda-channels.ts'
 import { type BuilderOptions, builderContext, createBuilder } from './builder/containers.ts'
 import type { EngineInfo, NetworkClass } from './engine/engine.ts'
 import { createFetcher } from './fetch/fetcher.ts'
@@ -48,14 +49,15 @@ export function wireImages(
 ): ImagePipeline {
   const work = join(config.data, 'work')
   const ca = authorities && { ca: authorities.text }
+  const channels = Object.fromEntries(Object.entries(config.condaChannels).map(([name, { href }]) => [name, href]))
   const fetcher = createFetcher({
     allowedHosts: [config.indexUrl, ...Object.values(config.condaChannels)].flatMap((own) => own?.host ?? []),
     folder: work,
+    mirrors: channelMirrors(channels),
     ...ca,
   })
   opened.defer(() => fetcher.close())
   const repodata = new CondaRepodata(fetcher, blobs, new KeyedQueue())
-  const channels = Object.fromEntries(Object.entries(config.condaChannels).map(([name, { href }]) => [name, href]))
   const transcoder = transcodePool(TRANSCODERS)
   opened.defer(() => transcoder.close())
   const upstream = new RegistryClient({ url: config.baseRegistry, ...ca })

@@ -42,6 +42,18 @@ export function channelUrls(names: string[], own: Record<string, string>): Named
   return [...new Map(urls.map((each) => [`${each.name} ${each.url}`, each])).values()]
 }
 
+/**
+ * What stands for channels of anaconda.org where they are named by their addresses, as lists and locks do.
+ * @param own the operator's: name -> URL
+ * @returns beginnings of addresses, and what they are replaced by
+ */
+export function channelMirrors(own: Record<string, string>): Record<string, string> {
+  const pairs = Object.entries(own).flatMap(([name, url]) =>
+    channelUrls([name], {}).map((named) => [`${named.url}/`, `${url.replace(/\/+$/, '')}/`]),
+  )
+  return Object.fromEntries(pairs)
+}
+
 /** Gives a session what channels offer. */
 export class ChannelOffers {
   readonly #session: CondaSession

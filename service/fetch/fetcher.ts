@@ -29,6 +29,8 @@ export interface FetcherOptions extends HttpOptions {
   /** Where files are put while they are in use. */
   folder: string
   limits?: Partial<FetchLimits>
+  /** What is asked in place of addresses that begin so. */
+  mirrors?: Record<string, string>
 }
 
 /** Beside what is fetched. */
@@ -76,15 +78,18 @@ class GuardedFetcher implements Fetcher {
   readonly #limits: FetchLimits
   readonly #slots: Slots
   readonly #http: GuardedHttp
+  readonly #mirrors: [prefix: string, mirror: string][]
 
-  constructor({ folder, limits, ...http }: FetcherOptions) {
+  constructor({ folder, limits, mirrors = {}, ...http }: FetcherOptions) {
     this.#folder = folder
+    this.#mirrors = Object.entries(mirrors)
     this.#limits = { ...LIMITS, ...limits }
     this.#slots = new Slots(this.#limits.parallel)
     this.#http = new GuardedHttp(http, this.#limits.stall)
   }
 
-  async fetch(download: Download, { signal, onProgress }: FetchOptions = {}): Promise<Fetched> {
+  async fetch(asked: Download, { signal, onProgress }: FetchOptions = {}): Promise<Fetched> {
+    const download = this.#mirrored(asked)
     using _ = await this.#slots.take(signal)
     await mkdir(this.#folder, { recursive: true })
     const path = join(this.#folder, randomUUID())
@@ -113,6 +118,12 @@ class GuardedFetcher implements Fetcher {
 
   async close(): Promise<void> {
     await this.#http.close()
+  }
+
+  #mirrored(asked: Download): Download {
+    const [prefix, mirror] = this.#mirrors.find(([each]) => asked.url?.startsWith(each)) ?? []
+    if (asked.url === undefined || prefix === undefined) return asked
+    return { ...asked, url: `${mirror}${asked.url.slice(prefix.length)}` }
   }
 
   /** Tries until all of it is there, each time from where the last one ended. */

@@ -13,7 +13,7 @@ let service: ServiceUnderTest
 let project: Project
 before(async () => {
   channel = await condaChannel()
-  const channels = `test=${channel.url}, defaults=${channel.url}`
+  const channels = `test=${channel.url}, defaults=${channel.url}, conda-forge=${channel.url}`
   service = await ServiceUnderTest.start({ MEADOW_STANDBYS: '0', MEADOW_CONDA_CHANNELS: channels })
   project = await service.project('octo/exports')
 })
@@ -27,6 +27,7 @@ async function build(files: Record<string, TestFile>, request: Partial<Interpret
   return { commit, build: await project.built(await project.build(commit, { interpreter: 'auto', ...request })) }
 }
 
+const ANACONDA = 'https://conda.anaconda.org'
 const SAY = `import greet, importlib.metadata as m, sys
 print(sys.version.split()[0], greet.VERSION, *sorted(each.name for each in m.distributions()))
 `
@@ -104,6 +105,20 @@ test('packages of a named channel, as conda writes it with the platform, and of 
     'channels: [test]\ndependencies: [python, test/noarch::greet==2.0=pyh0_0, defaults::leaf1]\n',
   )
   assert.equal(text, '3.11.7 2.0 greet leaf1 pip')
+})
+
+test('what stands for a channel stands for its address in a list, too', async () => {
+  const paths = [
+    'linux-64/python-3.11.7-h1a2b3c4_0.conda',
+    'linux-64/pylibs-12-0.conda',
+    'noarch/leaf5-1.0-py_0.tar.bz2',
+  ]
+  const lines = await channel.lines(paths)
+  const list = ['@EXPLICIT', ...lines.map((line) => line.replace(channel.url, `${ANACONDA}/conda-forge`)), ''].join(
+    '\n',
+  )
+  const { build: made } = await build({ 'conda-linux-64.lock': list })
+  assert.equal(made.state, 'finished', made.message)
 })
 
 test("python-version asks conda for that Python; one that is not to be had, or not the lock's, is refused", async () => {

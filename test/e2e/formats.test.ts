@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import type { Build } from '../../common/contract.ts'
 import { type TestBuilder, testBuilder } from '../support/builder.ts'
 import { type CondaChannel, condaChannel } from '../support/conda-channel.ts'
+import { condaLocked } from '../support/conda-lock.ts'
 import { poetryLock } from '../support/poetry.ts'
 import type { Project } from '../support/project.ts'
 import { ServiceUnderTest } from '../support/service-under-test.ts'
@@ -84,6 +85,15 @@ const FORMATS: Row[] = [
     versions: ['2.0', '2.1'],
     name: 'conda-linux-64.lock',
     files: async (version) => ({ 'conda-linux-64.lock': await condaList(version) }),
+  },
+  {
+    changes: 'greet',
+    versions: ['2.0', '2.1'],
+    name: 'conda-lock.yml',
+    files: async (version) => {
+      const source = `channels: [${channel.url}]\ndependencies:\n  - python=3.11\n  - greet=${version}\n`
+      return { 'conda-lock.yml': (await condaLocked({ 'environment.yml': source })).unified }
+    },
   },
   {
     changes: 'greet',

@@ -111,6 +111,15 @@ describe('what arrives', () => {
     assert.deepEqual(await readdir(folder), [])
   })
 
+  test('what stands for an address is asked, in its place', async () => {
+    handler = ranged()
+    const [mirrors, allowedHosts] = [{ 'https://files.example.com/six/': `${base}/mirror/` }, [new URL(base).host]]
+    fetcher = createFetcher({ allowedHosts, folder, limits: LIMITS, mirrors })
+    cleanups.push(() => fetcher.close())
+    await using fetched = await fetcher.fetch(download('https://files.example.com/six/1.0/six.whl'))
+    assert.deepEqual([fetched.sha256, seen[0]?.url], [SHA256, '/mirror/1.0/six.whl'])
+  })
+
   test('a cut connection is resumed where it broke off', async () => {
     handler = ranged(120_000)
     fetcher = fetcherFor([new URL(base).host], { attempts: 50 })
