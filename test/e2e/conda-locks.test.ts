@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { InterpreterRequest } from '../../common/contract.ts'
 import { type CondaChannel, condaChannel } from '../support/conda-channel.ts'
-import { type CondaLocked, condaLocked } from '../support/conda-lock.ts'
+import { type CondaLocked, condaLocked } from '../support/conda-tools.ts'
 import type { Project } from '../support/project.ts'
 import { ServiceUnderTest } from '../support/service-under-test.ts'
 

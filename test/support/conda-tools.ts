@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { runCommand } from '../../machine/command.ts'
 import { cacheFolder } from '../../machine/stand-ins.ts'
 
+const INSTALLER = join(import.meta.dirname, 'conda_install.py')
 const SOLVER = join(import.meta.dirname, 'conda_solver.py')
 const NEEDS = ['conda-lock==4.0.3', 'py-rattler==0.28.0']
 /** Milliseconds that each step may take. */
@@ -50,6 +51,12 @@ export async function condaLocked(files: Record<string, string>): Promise<CondaL
   } finally {
     await rm(folder, { recursive: true })
   }
+}
+
+/** Installs a conda environment into a folder of this machine, as conda does. */
+export async function condaInstalled(prefix: string, channel: string, ...specs: string[]): Promise<void> {
+  const python = `${await installed()}/bin/python`
+  await runCommand(python, ['-I', INSTALLER, prefix, channel, ...specs], { timeout: TIMEOUT })
 }
 
 /** The folder of a Python with the tools, made where it is missing and kept for the next time. */
