@@ -142,6 +142,19 @@ test('the pip: section is read as requirements files are, from the folder of the
   assert.deepEqual(locate(spec, 'sub'), { file: 'env/environment.yml', line: 5 })
 })
 
+test('indexes that conda-lock reads beside what conda does are those of pip', async () => {
+  const asked = async (yaml: string) => {
+    const spec = await load({ 'environment.yml': yaml }, 'environment.yml')
+    return spec.files['environment.yml.pip.txt']
+  }
+  const indexes = 'pip-repositories: [https://wheels.example.org/simple]\n'
+  assert.equal(
+    await asked(`${indexes}dependencies: [python, pip: [six]]\n`),
+    '--extra-index-url https://wheels.example.org/simple\nsix\n',
+  )
+  assert.equal(await asked(`${indexes}dependencies: [python]\n`), undefined)
+})
+
 const BAD_PIP: [line: string, message: RegExp][] = [
   ['-e ./nowhere', /^environment\.yml:5: pip: \.\/nowhere: there is no such file in the repository/],
   ['-e ../x', /^environment\.yml:5: pip: \.\.\/x leads outside/],
