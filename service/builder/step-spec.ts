@@ -39,7 +39,7 @@ export function containerSpec(context: BuilderContext, spec: StepSpec, limits: B
         ? {}
         : { SSL_CERT_FILE: CA_FILE, PIP_CERT: CA_FILE, REQUESTS_CA_BUNDLE: CA_FILE, CURL_CA_BUNDLE: CA_FILE }),
       // uv has it from its settings, where more can be said of it.
-      ...(indexUrl === undefined ? {} : { PIP_INDEX_URL: indexUrl }),
+      ...(indexUrl === undefined ? {} : pipIndex(new URL(indexUrl))),
       ...spec.env,
     },
     ...(spec.user === undefined ? {} : { user: spec.user }),
@@ -52,6 +52,11 @@ export function containerSpec(context: BuilderContext, spec: StepSpec, limits: B
     network: spec.network,
     ...(spec.capabilities && { capabilities: spec.capabilities }),
   }
+}
+
+/** pip asks an index by http: only where it is told that this is meant. */
+function pipIndex({ href, protocol, host }: URL): Record<string, string> {
+  return { PIP_INDEX_URL: href, ...(protocol === 'http:' && { PIP_TRUSTED_HOST: host }) }
 }
 
 /** A tar of a step's files, those that every step has included, with their folders; undefined where it has none. */

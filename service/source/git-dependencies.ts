@@ -153,15 +153,15 @@ class Remotes implements GitDependencies {
    */
   async #checked(text: string, signal: AbortSignal): Promise<{ protocol: string; guards: string[] }> {
     const refuse = (why: string, hint: string) => new GitDependencyFailed(`${withoutUser(text)} ${why}`, hint)
-    if (!URL.canParse(text)) throw refuse('is no URL', 'Write it like git+https://host/owner/name@tag.')
+    // git@host:owner/name is no URL.
+    if (!URL.canParse(text) || /^(?:git\+)?ssh:/i.test(text)) throw refuse(NEEDS_KEY, BY_HTTPS)
     const url = new URL(text)
     if (url.username || url.password) {
       throw refuse('holds a user name or password', 'Take it out; credentials come in a later version.')
     }
     const { href, protocol } = this.#options.gitUrl
     if (url.href.startsWith(href.endsWith('/') ? href : `${href}/`)) return { protocol, guards: [] }
-    if (url.protocol !== 'https:')
-      throw refuse('is not an https: URL', 'Write it like git+https://host/owner/name@tag.')
+    if (url.protocol !== 'https:') throw refuse('is not an https: URL', BY_HTTPS)
     const hint = 'Name a repository that everybody can reach, or one of the configured host (MEADOW_GIT_URL).'
     if (hostIsPrivate(url.hostname)) throw refuse('leads to a private address', hint)
     try {
@@ -189,6 +189,8 @@ function explained(url: string, commit: string | undefined, failed: GitFailed): 
   return new GitDependencyFailed(message, fix, retryable)
 }
 
+const NEEDS_KEY = 'is reached by a key, and there are no credentials yet'
+const BY_HTTPS = 'Depend on it by an https: URL that everybody can read.'
 const COMMIT_GONE = 'It may have been rewritten: name another commit, or lock anew.'
 
 function withoutUser(text: string): string {

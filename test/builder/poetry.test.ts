@@ -105,6 +105,19 @@ describe('poetry.lock', () => {
     )
   })
 
+  test('a release that was yanked is taken as it is locked, and said', async () => {
+    const files = { 'pyproject.toml': poetryProject(['attrs = "21.1.0"']) }
+    const locked = { ...files, 'poetry.lock': await poetryLock(parts.context, '2.5', files) }
+    const lines: string[] = []
+    const spec = await loadSpec(codeFiles(locked), { interpreter: 'poetry.lock' })
+    const report = (line: string) => void lines.push(line)
+    await parts.builder.resolve(base, spec, probe, { ...STEP, report })
+    assert.ok(
+      lines.some((line) => /^attrs 21\.1\.0 was yanked: \S/.test(line)),
+      lines.join('\n'),
+    )
+  })
+
   describe('what is wrong', () => {
     const project = PROJECT.replace('package-mode = false\n', '')
     let lock = ''

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { InterpreterRequest } from '../../common/contract.ts'
+import { loadSpec } from '../../service/interpreter/formats.ts'
 import type { Lock } from '../../service/interpreter/lock.ts'
-import { refusal, resolving } from '../support/resolving.ts'
+import { STEP, testBase } from '../support/builder.ts'
+import { codeFiles } from '../support/code-files.ts'
+import { ASK, refusal, resolving } from '../support/resolving.ts'
 
 /** pyproject.toml without a lock, through the real resolver. */
 
-const { resolve: resolveFiles } = await resolving('pyproject.toml')
+const { parts, base, probe, resolve: resolveFiles } = await resolving('pyproject.toml')
 
 const PYPROJECT = `[project]
 name = "wood"
@@ -71,6 +74,23 @@ test('the project itself, where it is a package, and what it depends on by path'
   assert.deepEqual(names(await resolve(virtual, { interpreter: 'py/pyproject.toml' })), ['elm', 'idna', 'six'])
 })
 
+test('a release that was yanked is taken where it is asked for, and said', async () => {
+  const lines: string[] = []
+  const spec = await loadSpec(codeFiles({ 'pyproject.toml': PYPROJECT.replace('"idna==3.7"', '"attrs==21.1.0"') }), {
+    interpreter: 'pyproject.toml',
+  })
+  const report = (line: string) => void lines.push(line)
+  const { artifacts } = await parts.builder.resolve(base, spec, probe, { ...ASK, report })
+  assert.deepEqual(
+    artifacts.map(({ version }) => version),
+    ['21.1.0'],
+  )
+  assert.ok(
+    lines.some((line) => /attrs==21\.1\.0.* is yanked \(reason: /.test(line)),
+    lines.join(),
+  )
+})
+
 describe('what cannot be had', () => {
   for (const [what, from, to, line, message, hint] of [
     ['a typing error', '"idna==3.7"', '"idna=3.7"', 6, /asks for 'idna=3\.7': /, /looks like/],
@@ -99,6 +119,23 @@ describe('what cannot be had', () => {
       assert.match(error.hint, hint)
     })
   }
+
+  test('a version that has nothing for this Python', async () => {
+    const old = await testBase('3.9')
+    const itsProbe = await parts.builder.probe(old, STEP)
+    const files = { 'pyproject.toml': PYPROJECT.replace('"idna==3.7"', '"numpy==2.3.0"') }
+    const spec = await loadSpec(codeFiles(files), { interpreter: 'pyproject.toml' })
+    const error = await refusal(parts.builder.resolve(old, spec, itsProbe, ASK))
+    assert.equal(error.line, 6)
+    assert.match(error.message, /numpy==2\.3\.0[\s\S]*Python>=3\.11/)
+    assert.match(error.hint, /python-version/)
+  })
+
+  test('groups that include each other', async () => {
+    const text = '[dependency-groups]\na = [{ include-group = "b" }]\nb = [{ include-group = "a" }]\n'
+    const error = await refusal(resolve({ 'pyproject.toml': text }, { groups: ['a'] }))
+    assert.match(error.message, /cycle[\s\S]*`a` -> `b` -> `a`/)
+  })
 
   test('an extra and a group that it does not have', async () => {
     assert.match((await refusal(resolve(PYPROJECT, { extras: ['slow'] }))).message, /extra not found: slow/)

@@ -147,7 +147,7 @@ describe('the index', () => {
     const commit = await project.commit({ 'pylock.toml': index.lock(slow) })
     const build = await project.built(await project.build(commit))
     assert.equal(build.state, 'failed')
-    assert.match(build.message ?? '', /building slowly 1\.0 needed more than 10 seconds/)
+    assert.match(build.message ?? '', /^pylock\.toml:4: slowly: building slowly 1\.0 needed more than 10 seconds/)
     assert.match(build.hint ?? '', /MEADOW_BUILD_TIMEOUT/)
     const steps = (await service.containers()).map(({ Labels }) => Labels['run.meadow.step'])
     assert.deepEqual(

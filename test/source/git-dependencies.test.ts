@@ -90,6 +90,12 @@ test('what asks for credentials is named, a submodule by its path', async (t) =>
     retryable: false,
   })
   foreign.secret = []
+  for (const written of ['ssh://git@git.example.org/lib.git', 'git@git.example.org:lib.git']) {
+    await assert.rejects(git.resolve(written, 'main', signal), /is reached by a key, and there are no credentials yet/)
+  }
+  await assert.rejects(git.resolve('https://me:secret@git.example.org/lib.git', 'main', signal), {
+    message: 'https://git.example.org/lib.git holds a user name or password',
+  })
   const ssh = await commitWithSubmodules(await repository('foreign/ssh'), {
     '.gitmodules': gitmodules({ vendor: 'git@git.example.org:sub.git' }),
     vendor: { gitlink: sub },

@@ -16,20 +16,32 @@ export interface IndexServer {
   url(index: string): string
   /** Projects whose pages were asked for: `private/acme`. */
   asked: string[]
+  /** What is given instead of a file, by its name: other bytes, or nothing. */
+  instead: Map<string, Buffer | 'gone'>
 }
 
-/** Serves indexes of these files until the test ends. */
+/**
+ * Serves indexes of these files until the test ends.
+ * @param otherwise an index that has all other packages
+ */
 export async function indexServer(
   t: Pick<TestContext, 'after'>,
   indexes: Record<string, IndexFile[]>,
+  otherwise?: string,
 ): Promise<IndexServer> {
   const asked: string[] = []
+  const instead: IndexServer['instead'] = new Map()
   const server = createServer((request, response) => {
     const [, index = '', kind = '', name = ''] = (request.url ?? '').split('/')
     const files = indexes[index] ?? []
-    if (kind === 'files') return void response.end(files.find(({ filename }) => filename === name)?.content)
+    if (kind === 'files') {
+      const content = instead.get(name) ?? files.find(({ filename }) => filename === name)?.content ?? 'gone'
+      return void (content === 'gone' ? response.writeHead(404).end() : response.end(content))
+    }
     asked.push(`${index}/${name}`)
     const links = files.filter(({ filename }) => normalizeName(filename.split('-', 1)[0] ?? '') === name).map(linkTo)
+    if (links.length === 0 && otherwise)
+      return void response.writeHead(302, { location: `${otherwise}/${name}/` }).end()
     response.writeHead(links.length > 0 ? 200 : 404, { 'content-type': 'text/html' }).end(links.join('\n'))
   })
   server.listen(0, '0.0.0.0')
@@ -39,7 +51,7 @@ export async function indexServer(
     server.close()
   })
   const origin = `http://${ownAddress()}:${(server.address() as AddressInfo).port}`
-  return { url: (index) => `${origin}/${index}/simple`, asked }
+  return { url: (index) => `${origin}/${index}/simple`, asked, instead }
 }
 
 /** The index that pip asks by default. */

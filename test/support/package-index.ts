@@ -52,10 +52,10 @@ export async function packageIndex(t: Pick<TestContext, 'after'>, files: IndexFi
   return index
 }
 
-/** A source distribution whose build needs nothing but its own backend. */
+/** A source distribution whose build needs nothing but its own backend; its metadata holds as it is. */
 export function makeSdist(name: string, backend: string): IndexFile {
   const files = {
-    'PKG-INFO': `Metadata-Version: 2.1\nName: ${name}\nVersion: 1.0\n`,
+    'PKG-INFO': `Metadata-Version: 2.2\nName: ${name}\nVersion: 1.0\n`,
     'pyproject.toml': `[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n[project]\nname = "${name}"\nversion = "1.0"\n`,
     'backend.py': backend,
   }

@@ -32,6 +32,10 @@ const HINTS: [pattern: RegExp, hint: string][] = [
   ],
   [/depends on|unsatisfiable/, 'Loosen one of these requirements, or leave the version open.'],
   [
+    /Failed to fetch[\s\S]*\b40[34]\b/,
+    'The index names this file and does not give it: ask for another version, or have the index put right.',
+  ],
+  [
     /connect|dns|timed out|Request failed|certificate/i,
     'The index did not answer: try again, and check MEADOW_INDEX_URL and MEADOW_CA_BUNDLE.',
   ],
@@ -80,11 +84,14 @@ function statedPlace(message: string, { files }: InterpreterSpec): { file: strin
   return file !== undefined && file in files ? { file, line: Number(line) } : undefined
 }
 
-/** The first line whose package the message names as the user's own wish, else names at all. */
+/** The first line whose package the message names as the user's own wish, else names at all, else names a file of. */
 function concerned(message: string, requirements: Requirement[]): Requirement | undefined {
   const wished = [...message.matchAll(/you require ([A-Za-z0-9][A-Za-z0-9._-]*)/g)].map((match) => match[1])
   const named = [...message.matchAll(/[A-Za-z0-9][A-Za-z0-9._-]*/g)].map((match) => match[0])
-  for (const names of [wished, named]) {
+  const files = [...message.matchAll(/\/([A-Za-z0-9][A-Za-z0-9._]*)-\d[^/\s]*\.(?:whl|zip|tar\.\w+)/g)].map(
+    (match) => match[1],
+  )
+  for (const names of [wished, named, files]) {
     const wanted = new Set(names.map((name) => normalizeName(name ?? '')))
     const found = requirements.find(({ name }) => wanted.has(name))
     if (found) return found

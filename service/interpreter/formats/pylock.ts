@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Probe } from '../probe.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
@@ -13,7 +14,11 @@ export const pylockFormat: Format = {
   options: ['groups', 'without-groups', 'extras'],
 
   async load(code, path) {
-    return { [path]: await requiredText(code, path) }
+    const text = await requiredText(code, path)
+    if (text.trim() === '') {
+      throw new EnvironmentFileError(path, undefined, 'is empty', 'Make it with the tool that it comes from.')
+    }
+    return { [path]: text }
   },
 
   async lock(spec, probe, resolve) {

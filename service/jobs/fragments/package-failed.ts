@@ -14,12 +14,12 @@ export class PackageFailed extends Error {
   }
 }
 
-/** The repository that a package is built from can't be had. */
-export class RepositoryFailed extends PassingError {
-  override name = 'RepositoryFailed'
+/** What went wrong with one package, where the error itself does not know it: its repository, or limits of its build. */
+export class OfPackage extends PassingError {
+  override name = 'OfPackage'
   /** Normalised. */
   readonly package: string
-  constructor(name: string, { message, hint, retryable }: PassingError) {
+  constructor(name: string, { message, hint, retryable = false }: Error & { hint: string; retryable?: boolean }) {
     super(`${name}: ${message}`, hint, retryable)
     this.package = name
   }

@@ -1,12 +1,13 @@
 import { posix } from 'node:path'
 import { BuildFailed, type BuildSource } from '../../builder/builder.ts'
+import { LimitReached } from '../../builder/context.ts'
 import { buildSystem } from '../../interpreter/build-system.ts'
 import type { Artifact } from '../../interpreter/lock.ts'
 import { GitDependencyFailed } from '../../source/git-dependencies.ts'
 import { download } from '../environment/download.ts'
 import { projectFolder } from '../environment/pin-sources.ts'
 import type { MakeOrder, MakeParts } from './make-order.ts'
-import { RepositoryFailed } from './package-failed.ts'
+import { OfPackage } from './package-failed.ts'
 import { workFile } from './work-file.ts'
 
 /** A wheel on this machine for as long as it is in use. */
@@ -58,7 +59,7 @@ async function treeOf(
   const { kind, url = '', commit = '', path = '', editable } = artifact
   if (kind === 'vcs') {
     const tree = await gitDependencies.tree(url, commit, signal).catch((error: unknown) => {
-      throw error instanceof GitDependencyFailed ? new RepositoryFailed(artifact.name, error) : error
+      throw error instanceof GitDependencyFailed ? new OfPackage(artifact.name, error) : error
     })
     return { tree: await tree.tar(''), ...pretended(artifact, commit) }
   }
@@ -85,7 +86,7 @@ async function built(
   order.report(`building a wheel of ${artifact.filename}`)
   const base = (await order.compiler?.image()) ?? order.base
   const wheel = await builder.buildWheel(base, order.probe, { artifact, source }, order).catch((error: unknown) => {
-    throw withMarker(error, artifact)
+    throw error instanceof LimitReached ? new OfPackage(artifact.name, error) : withMarker(error, artifact)
   })
   const { file, [Symbol.asyncDispose]: remove } = await workFile(folder, wheel.bytes)
   return { file, filename: wheel.filename, transferred, [Symbol.asyncDispose]: remove }
