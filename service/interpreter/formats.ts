@@ -106,6 +106,11 @@ export async function lockSpec(spec: InterpreterSpec, probe: Probe, resolve: Res
   return await FORMATS[spec.format].lock(spec, probe, resolve)
 }
 
+/** What of a spec its user may not expect, in sentences. */
+export function notesOn(spec: InterpreterSpec): string[] {
+  return FORMATS[spec.format].notes?.(spec) ?? []
+}
+
 /** Where the user's files speak of a package (normalised name), where they do. */
 export function locate(spec: InterpreterSpec, name: string): Place | undefined {
   return FORMATS[spec.format].locate(spec, name)

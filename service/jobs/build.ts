@@ -7,7 +7,7 @@ import type { Database } from '../database/database.ts'
 import { branchOf } from '../database/deliveries.ts'
 import type { BuildRow } from '../database/schema.ts'
 import { yamlOf } from '../interpreter/formats/conda-pip.ts'
-import { loadSpec } from '../interpreter/formats.ts'
+import { loadSpec, notesOn } from '../interpreter/formats.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
 import type { Code, Source } from '../source/source.ts'
 import { codeOf } from './code-of.ts'
@@ -91,6 +91,7 @@ async function specOf(
   const instead = spec.path === named ? '' : `, in place of ${named}`
   const why = found ? `detected at the root${before}` : `named by interpreter${instead}`
   journal.note(`environment: ${spec.path} (${spec.format}), ${why}${also}`)
+  for (const note of notesOn(spec)) journal.note(note)
   return spec
 }
 

@@ -193,6 +193,19 @@ test('constraints, overrides and versions that are limited by their date', async
   assert.equal(versions.get('requests'), '2.32.3')
 })
 
+test('uv.toml takes the place of what pyproject.toml says of the same', async () => {
+  const files = {
+    'pyproject.toml': member('wood', ['local'], '[tool.uv]\nfind-links = ["other"]\n'),
+    'uv.toml': 'find-links = ["links"]\nno-index = true\noverride-dependencies = ["six; python_version < \\"3\\""]\n',
+    'links/local-1.0-py3-none-any.whl': makeWheel({ name: 'local', version: '1.0', requires: ['six==1.16.0'] }),
+  }
+  assert.deepEqual(rows(await resolve(files)), ['local wheel links/local-1.0-py3-none-any.whl'])
+  await assert.rejects(
+    resolve({ ...files, 'uv.toml': '[[index]]\nurl = "https://10.0.0.1/simple"\n' }),
+    /the index at 10\.0\.0\.1 is private/,
+  )
+})
+
 test('an index that is private or has credentials is not asked', async () => {
   const index = (url: string) => `[[tool.uv.index]]\nname = "corp"\nurl = "${url}"\n`
   await assert.rejects(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { EnvironmentFileError } from '../../common/environment-file-error.ts'
-import { loadSpec, lockSpec } from '../../service/interpreter/formats.ts'
+import { loadSpec, lockSpec, notesOn } from '../../service/interpreter/formats.ts'
 import { allowsMinor, allowsPython } from '../../service/policy/python-range.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { exampleProbe } from '../support/probe.ts'
@@ -130,6 +130,18 @@ describe('what is wrong with a file', () => {
       assert.match(error.hint, hint)
     })
   }
+})
+
+test('groups that a project without a lock leaves out are said', async () => {
+  const text = `${PROJECT}[dependency-groups]\ndev = ["pytest"]\nLint = ["ruff"]\n`
+  const notes = async (groups?: string[]) => {
+    const request = { interpreter: 'pyproject.toml', ...(groups && { groups }) }
+    return notesOn(await loadSpec(codeFiles({ 'pyproject.toml': text }), request))
+  }
+  assert.deepEqual(await notes(['lint']), [
+    'without a lock no group is installed by default: name dev with the input "groups"',
+  ])
+  assert.deepEqual(await notes(['lint', 'dev']), [])
 })
 
 test('UTF-16, as PowerShell writes it, is read', async () => {

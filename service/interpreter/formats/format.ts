@@ -45,6 +45,8 @@ export interface Format {
   local?(code: CodeFiles, loaded: { path: string; files: EnvironmentFiles }): Promise<Record<string, string>>
   /** @throws {ResolutionFailed} naming file and line */
   lock(spec: InterpreterSpec, probe: Probe, resolve: Resolve): Promise<Lock>
+  /** What of a loaded spec its user may not expect, in sentences. */
+  notes?(spec: InterpreterSpec): string[]
   /** Where the user's files speak of a package (normalised name), to say it in errors about its bytes. */
   locate(spec: InterpreterSpec, name: string): Place | undefined
 }

@@ -1,19 +1,20 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
+import { environmentText } from '../../../common/environment-text.ts'
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Artifact } from '../lock.ts'
 import { descriptions } from '../project-files.ts'
-import { type LocalSources, ResolutionFailed, ResolverRefused, type UvSettings } from '../resolution.ts'
+import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import { chosen, type EnvironmentFiles, type InterpreterSpec } from '../spec.ts'
 import { explainUv } from './explain-uv.ts'
 import type { Format, Place } from './format.ts'
+import { LoadedProjects, UV_TOML } from './loaded-projects.ts'
 import { type Project, type ProjectRequirement, readProject } from './project.ts'
 import { checkProject, checkSources } from './pyproject-checks.ts'
 import { tableAt } from './read-toml.ts'
 import { requiredText } from './required-text.ts'
 import { isExact, parseRequirement } from './requirement-lines.ts'
-import { localIndexes, uvSettings } from './uv-settings.ts'
-import { addProjects, IS_ARCHIVE, pathSources, withLocalProjects, workspaceAbove } from './uv-sources.ts'
+import { addProjects, withLocalProjects, workspaceAbove } from './uv-sources.ts'
 
 /** pyproject.toml without a lock: its dependencies, extras and groups, and the project itself where it is a package. */
 export const pyprojectFormat: Format = {
@@ -24,23 +25,22 @@ export const pyprojectFormat: Format = {
     const text = await requiredText(code, path)
     checkProject(readProject(path, text), text)
     const files = await withLocalProjects(code, path, text)
-    await addProjects(code, files, await workspaceAbove(code, path))
-    const projects = projectsOf({ files })
-    checkSources(projects, files, new Set(await code.paths()))
-    settingsOf({ files, path })
+    const above = await workspaceAbove(code, path)
+    await addProjects(code, files, above)
+    const settings = posix.join(posix.dirname(above[0] ?? path), UV_TOML)
+    const uv = await code.read(settings)
+    if (uv) files[settings] = environmentText(settings, uv)
+    const projects = new LoadedProjects({ files, path })
+    checkSources(projects.all, files, new Set(await code.paths()))
+    // An index that can't be asked is said before anything is.
+    projects.settings()
     // Folders with a setup.py alone.
-    const folders = foldersOf(projects, files).filter((folder) => !(posix.join(folder, 'pyproject.toml') in files))
+    const folders = projects.folders.filter((folder) => !(posix.join(folder, 'pyproject.toml') in files))
     return { ...(await descriptions(code, folders)), ...files }
   },
 
   async local(code, { path, files }) {
-    const projects = projectsOf({ files })
-    const folders = new Set(localIndexes(rootOf(projects, path), projects))
-    const named = projects.flatMap((project) => pathSources(project, files[project.file] ?? ''))
-    const archives = [
-      ...named.flatMap(({ kind, path }) => (kind === 'file' ? path : [])),
-      ...(await code.paths()).filter((each) => IS_ARCHIVE.test(each) && folders.has(posix.dirname(each))),
-    ]
+    const archives = new LoadedProjects({ files, path }).archives(await code.paths())
     const hashes = archives.map(async (file) => [file, (await code.hash(file)) ?? ''])
     return Object.fromEntries(await Promise.all(hashes))
   },
@@ -50,14 +50,17 @@ export const pyprojectFormat: Format = {
   async lock(spec, _probe, resolve) {
     const project = projectOf(spec)
     const wanted = wantedOf(project, spec)
+    const loaded = new LoadedProjects(spec)
+    // uv itself says which of them are editable.
+    const projects = loaded.folders.map((path) => ({ path, editable: false }))
     try {
       const { text, artifacts } = await resolve({
         files: spec.files,
         path: spec.path,
         prereleases: false,
-        sources: localSources(spec),
+        sources: { projects, files: Object.keys(spec.local ?? {}), git: [] },
         project: {
-          uv: settingsOf(spec),
+          uv: loaded.settings(),
           ...chosen(spec),
           dependencies: project.name !== undefined,
           ...(project.isPackage && project.name !== undefined && { installed: project.name }),
@@ -78,6 +81,14 @@ export const pyprojectFormat: Format = {
     }
   },
 
+  notes(spec) {
+    const asked = new Set(spec.groups?.map(normalizeName))
+    const groups = Object.keys(tableAt(projectOf(spec).content, 'dependency-groups'))
+    const left = groups.filter((group) => !asked.has(normalizeName(group)))
+    if (left.length === 0) return []
+    return [`without a lock no group is installed by default: name ${left.join(', ')} with the input "groups"`]
+  },
+
   locate(spec, name) {
     const row = projectOf(spec).requirements.find((each) => each.name === name)
     return row && { file: row.file, line: row.line }
@@ -86,45 +97,6 @@ export const pyprojectFormat: Format = {
 
 function projectOf({ files, path }: Pick<InterpreterSpec, 'files' | 'path'>): Project {
   return readProject(path, files[path] ?? '')
-}
-
-/** All projects that were loaded, the named one and the root of its workspace among them. */
-function projectsOf({ files }: Pick<InterpreterSpec, 'files'>): Project[] {
-  const found = Object.entries(files).filter(([file]) => posix.basename(file) === 'pyproject.toml')
-  return found.map(([file, text]) => readProject(file, text))
-}
-
-/** The one whose settings of uv count: the root of the workspace, where there is one. */
-function settingsOf(spec: Pick<InterpreterSpec, 'files' | 'path'>): UvSettings {
-  const projects = projectsOf(spec)
-  return uvSettings(rootOf(projects, spec.path), projects, spec.files)
-}
-
-function rootOf(projects: Project[], path: string): Project {
-  const own = projects.find(({ file }) => file === path)
-  const above = projects.filter(({ file, content }) => {
-    return 'workspace' in tableAt(content, 'tool', 'uv') && !posix.relative(posix.dirname(file), path).startsWith('..')
-  })
-  const root = above[0] ?? own
-  if (root === undefined) throw new Error(`${path} was not loaded`)
-  return root
-}
-
-/** What of the code the resolver may need besides these files. */
-function localSources(spec: Pick<InterpreterSpec, 'files' | 'local'>): LocalSources {
-  const folders = foldersOf(projectsOf(spec), spec.files)
-  // uv itself says which of them are editable.
-  return { projects: folders.map((path) => ({ path, editable: false })), files: Object.keys(spec.local ?? {}), git: [] }
-}
-
-/** Where projects lie, and what they depend on by path; the root is empty. */
-function foldersOf(projects: Project[], files: EnvironmentFiles): string[] {
-  const named = projects.flatMap((project) => pathSources(project, files[project.file] ?? ''))
-  const folders = [
-    ...projects.map(({ file }) => posix.dirname(file)),
-    ...named.flatMap(({ kind, path }) => (kind === 'directory' ? path : [])),
-  ]
-  return [...new Set(folders.map((folder) => folder.replace(/^\.$|\/$/, '')))]
 }
 
 function wantedOf({ requirements }: Project, { extras = [], groups = [] }: InterpreterSpec): ProjectRequirement[] {
