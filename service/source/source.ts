@@ -12,6 +12,7 @@ import { type CheckoutOptions, Checkouts, type RepositoryRef } from './checkout.
 import { Mirrors } from './mirror.ts'
 import { type Claim, CodeNotProven, narrower, provenDomain, unprovenDomain } from './proof.ts'
 import { RemoteError, remoteUrl } from './remote.ts'
+import { Turns } from './turns.ts'
 import { makeVariant, recall, remember, variantKey } from './variants.ts'
 
 /** What is wanted, and who wants it. */
@@ -89,6 +90,7 @@ type Obtained = StoredBundle & { fetched: boolean }
 
 export function createSource({ database, blobs, checkout, fetcher, limits }: SourceParts): Source {
   const checkouts = new Checkouts(checkout)
+  const turns = new Turns()
   const evidence = {
     checkouts,
     wasPushed: (repository: string, commit: string) => wasPushed(database.state, repository, commit),
@@ -143,8 +145,11 @@ export function createSource({ database, blobs, checkout, fetcher, limits }: Sou
     return { ...(await storeUpload(blobs, commit, bundle, limits)), fetched: false }
   }
 
-  /** The commit's own bundle, of which its variants are made. */
-  const own = async (asked: CodeAsked, proven: Domain, domain: Domain, options: CodeOptions): Promise<StoredBundle> => {
+  /** The commit's own bundle, of which its variants are made. Made once, however many ask for it at the same time. */
+  const own = (asked: CodeAsked, proven: Domain, domain: Domain, options: CodeOptions): Promise<StoredBundle> =>
+    turns.take(`${proven} ${domain} ${asked.commit}`, () => ownInTurn(asked, proven, domain, options))
+
+  const ownInTurn = async (asked: CodeAsked, proven: Domain, domain: Domain, options: CodeOptions) => {
     const remembered = await recall({ database, blobs }, [proven, domain], asked.commit)
     if (remembered !== undefined) return remembered
     const made = await obtain(asked, proven, options)

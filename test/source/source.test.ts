@@ -58,6 +58,17 @@ test('a pushed commit is fetched once and can be looked into', async (t) => {
   assert.deepEqual(host.asked, [])
 })
 
+test('a commit that several ask for at once is made a bundle once', async (t) => {
+  const { origin, blobs, codeAt, push } = await setUp(t)
+  const commit = await origin.commit(FILES)
+  await push(commit)
+  const put = t.mock.method(blobs, 'put')
+  const [one, two] = await Promise.all([codeAt(commit), codeAt(commit)])
+  assert.equal(one.bundle.digest, two.bundle.digest)
+  // The bundle, and what is remembered of it.
+  assert.equal(put.mock.callCount(), 2)
+})
+
 test("a commit in the history of a branch or tag is the repository's own without a push", async (t) => {
   const { origin, id, codeAt } = await setUp(t)
   const first = await origin.commit({ a: '1' })
