@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import type { Project } from '../support/project.ts'
 import { TestRepository } from '../support/repositories.ts'
 import { ServiceUnderTest } from '../support/service-under-test.ts'
+import { commitWithSubmodules, gitmodules } from '../support/submodules.ts'
 import { makeWheel } from '../support/wheels.ts'
 
 /** Projects of the code itself, and packages from git. */
@@ -101,6 +102,32 @@ test('a project, a wheel and a repository that requirements.txt names', async ()
   }
   const { stdout } = await ran(files, 'tool && shop && python -c "import local; print(local.X)"')
   assert.equal(stdout, 'price 3\nprice 4\n1\n')
+})
+
+test('a pyproject.toml alone: a repository with a submodule, a wheel of the code, and the project itself', async () => {
+  const folder = `${service.home.folder}/git/octo`
+  const sub = await (await TestRepository.make(`${folder}/part`)).commit(
+    { 'part.py': 'PART = 5\n' },
+    { ref: 'refs/heads/main' },
+  )
+  await commitWithSubmodules(await TestRepository.make(`${folder}/whole`), {
+    'pyproject.toml': `${PYPROJECT.replaceAll('shop', 'whole')}[tool.setuptools]\npy-modules = ["part"]\npackage-dir = { "" = "src" }\n`,
+    '.gitmodules': gitmodules({ src: '../part' }),
+    // Only the submodule has the package's code.
+    src: { gitlink: sub },
+  })
+  const sources = [
+    '[tool.uv.sources]',
+    `whole = { git = "file://${folder}/whole", branch = "main" }`,
+    'local = { path = "wheels/local-1.0-py3-none-any.whl" }\n',
+  ].join('\n')
+  const files = {
+    'pyproject.toml': `${PYPROJECT.replace('version = "1.0"', 'version = "1.0"\ndependencies = ["whole", "local"]')}${sources}`,
+    'src/shop/__init__.py': code(8),
+    'wheels/local-1.0-py3-none-any.whl': makeWheel({ name: 'local', version: '1.0', files: { 'local.py': 'X = 6\n' } }),
+  }
+  const { stdout } = await ran(files, 'shop && python -c "import part, local; print(part.PART, local.X)"')
+  assert.equal(stdout, 'price 8\n5 6\n')
 })
 
 test('a project whose build fails is named by its line, with the end of its log', async () => {
