@@ -1,8 +1,9 @@
+import { isUtf8 } from 'node:buffer'
 import { hash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Webhooks } from '@octokit/webhooks'
 import type { Database } from '../database/database.ts'
 import { interpret } from '../github/deliveries.ts'
-import { signatureCheck } from '../github/signature.ts'
 import { readBody } from './body.ts'
 import { DeliveryGroups } from './delivery-groups.ts'
 import { ApiError, sendJson } from './errors.ts'
@@ -24,16 +25,16 @@ export type Webhook = (request: IncomingMessage, response: ServerResponse) => Pr
 
 /** Deliveries come in bursts: this needs nothing of what express adds to a request. */
 export function webhook(database: Database, secret: string, log: (line: string) => void): Webhook {
-  const isSigned = signatureCheck(secret)
+  const github = new Webhooks({ secret })
   const groups = new DeliveryGroups(database)
   const refusal = pacedLog(log, REFUSALS_MS)
 
   /** @throws {ApiError} 401 for a signature that is missing or wrong */
-  const verify = (request: IncomingMessage, body: Buffer) => {
+  const verify = async (request: IncomingMessage, text: string) => {
     const signature = request.headers['x-hub-signature-256'] ?? ''
-    if (body.length > 0 && typeof signature === 'string' && isSigned(body, signature)) return
+    if (text !== '' && signature !== '' && (await github.verify(text, String(signature)))) return
     const why = signature === '' ? 'its signature is missing' : 'its signature does not fit the body'
-    refusal(`a delivery from ${request.socket.remoteAddress} was refused: ${why} (${body.length} bytes)`)
+    refusal(`a delivery from ${request.socket.remoteAddress} was refused: ${why} (${Buffer.byteLength(text)} bytes)`)
     const message = `x-hub-signature-256: ${signature === '' ? 'is missing' : 'does not fit the body'}`
     throw new ApiError(401, 'bad-signature', message, 'Give the webhook the secret that MEADOW_WEBHOOK_SECRET holds.')
   }
@@ -41,10 +42,12 @@ export function webhook(database: Database, secret: string, log: (line: string) 
   return async (request, response) => {
     answerWithin(ANSWER_MS, request, response)
     const body = await readBody(request, MOST_BYTES)
-    verify(request, body)
+    // A text stands for one sequence of bytes only where those are UTF-8: else nothing that was sent is verified.
+    const text = isUtf8(body) ? body.toString() : ''
+    await verify(request, text)
     const id = header(request, 'x-github-delivery')
     const event = header(request, 'x-github-event')
-    const asks = interpret(event, payloadOf(request, body.toString()))
+    const asks = interpret(event, payloadOf(request, text))
     const did = await groups.record({ id, event, bodySha256: hash('sha256', body), asks })
     log(`delivery ${id} ${event}: ${did}`)
     if (!response.headersSent) sendJson(response, 202, { delivery: id, did })
