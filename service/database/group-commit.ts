@@ -76,10 +76,10 @@ export class GroupCommit {
   }
 
   async #commit(batch: Waiting[]): Promise<void> {
-    const done: Waiting[] = []
+    let done: Waiting[]
     try {
       this.#db.exec('BEGIN IMMEDIATE')
-      for (const waiting of batch) if (await this.#savepoint(waiting)) done.push(waiting)
+      done = await this.#run(batch)
       this.#db.exec('COMMIT')
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
@@ -89,6 +89,19 @@ export class GroupCommit {
     }
     for (const { resolve } of done) resolve()
     for (const topic of new Set(done.flatMap(({ topics }) => [...topics]))) this.#notify(topic)
+  }
+
+  /** Runs units, those that fail are rejected. Those that are part of the transaction. */
+  async #run(batch: Waiting[]): Promise<Waiting[]> {
+    const [first, ...others] = batch
+    // One alone is undone with its transaction. SQLite copies each page that changes inside a savepoint.
+    if (first !== undefined && others.length === 0) {
+      await first.run()
+      return batch
+    }
+    const done: Waiting[] = []
+    for (const waiting of batch) if (await this.#savepoint(waiting)) done.push(waiting)
+    return done
   }
 
   /** Runs a unit in a savepoint. Whether it is part of the transaction. */

@@ -12,6 +12,9 @@ import { Topics } from './topics.ts'
 /** How long one process waits for another's transaction. */
 const BUSY_MS = 10_000
 
+/** Pages of the log before they are copied into the file (16 MB): of what changes often, each page is copied once. */
+const CHECKPOINT_PAGES = 4000
+
 /**
  * Opens the embedded databases of a data folder, making them where they are missing: `state.db`, whose commits are
  * synchronous, and `events.db`, which may lose its last moments in a power cut. Two processes may have one folder open.
@@ -43,7 +46,7 @@ function openFile(path: string, synchronous: 'FULL' | 'NORMAL', migrations: read
   const db = new DatabaseSync(path, { timeout: BUSY_MS, enableForeignKeyConstraints: true })
   try {
     enterWal(db)
-    db.exec(`PRAGMA synchronous = ${synchronous}`)
+    db.exec(`PRAGMA synchronous = ${synchronous}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
     migrate(db, path, migrations)
     return db
   } catch (error) {

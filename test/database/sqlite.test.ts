@@ -41,15 +41,19 @@ test('a unit that throws is rolled back alone; those that wait with it are commi
   assert.deepEqual(await probes(database), ['a', 'c'])
 })
 
-test('a unit that breaks a constraint in a statement leaves nothing of itself', async (t) => {
+test('a unit that breaks a constraint in a statement leaves nothing of itself, alone or among others', async (t) => {
   const database = await temporaryDatabase(t)
   await insert(database, 'a')
-  const breaks = database.write(async ({ db }) => {
-    await db.insertInto('probes').values({ base: 'sha256:b', probe: 'b' }).execute()
-    await db.insertInto('probes').values({ base: 'sha256:a', probe: 'again' }).execute()
-  })
-  await assert.rejects(breaks, /UNIQUE constraint failed/)
+  const breaks = () =>
+    database.write(async ({ db }) => {
+      await db.insertInto('probes').values({ base: 'sha256:b', probe: 'b' }).execute()
+      await db.insertInto('probes').values({ base: 'sha256:a', probe: 'again' }).execute()
+    })
+  await assert.rejects(breaks(), /UNIQUE constraint failed/)
   assert.deepEqual(await probes(database), ['a'])
+  const among = breaks()
+  await Promise.all([assert.rejects(among, /UNIQUE constraint failed/), insert(database, 'c')])
+  assert.deepEqual(await probes(database), ['a', 'c'])
 })
 
 test('units run one after the other, each seeing what the one before it wrote', async (t) => {
