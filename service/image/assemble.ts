@@ -59,12 +59,12 @@ export async function assembleImage(request: AssembleRequest): Promise<Assembled
   const config = await blobs.put(imageConfig(base, layers, request.overrides, request.kind))
   const manifest = imageManifest(config, descriptors.map(descriptorOf), base.digest)
   const plain = imageManifest(config, descriptors.map(plainTar), base.digest)
-  const { digest } = await blobs.put(manifest)
+  const [{ digest }, { digest: plainDigest }] = await Promise.all([blobs.put(manifest), blobs.put(plain)])
   return {
     digest,
     mediaType: MANIFEST_TYPE,
     manifest,
-    plain: { digest: (await blobs.put(plain)).digest, manifest: plain },
+    plain: { digest: plainDigest, manifest: plain },
     layers: descriptors,
     layout: {
       format: LAYER_FORMAT,

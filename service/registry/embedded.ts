@@ -41,11 +41,11 @@ export class EmbeddedRegistry {
 
   /** Puts a manifest, whose blobs must be stored before it, into a repository, and points a tag at it. */
   async put(repository: string, manifest: Uint8Array, mediaType: string, tag?: string): Promise<Digest> {
-    for (const { digest, inflatedFrom } of listedBy(manifest)) {
-      if ((await this.#blobs.size(inflatedFrom ?? digest)) === undefined) {
-        throw new Error(`a manifest of ${repository} lists ${digest}, which is not stored`)
-      }
+    const isStored = async ({ digest, inflatedFrom }: Listed) => {
+      if ((await this.#blobs.size(inflatedFrom ?? digest)) !== undefined) return
+      throw new Error(`a manifest of ${repository} lists ${digest}, which is not stored`)
     }
+    await Promise.all(listedBy(manifest).map(isStored))
     const { digest } = await this.#blobs.put(manifest)
     await this.#database.write(async ({ db }) => {
       await putManifest(db, { repository, digest, media_type: mediaType })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
@@ -49,6 +49,20 @@ test('many ask at once, one fetches; a lock left by a killed process is no obsta
   host.asked.length = 0
   await Promise.all(Array.from({ length: 8 }, () => there.commit(REPOSITORY, second, signal)))
   assert.equal(host.asked.filter((path) => path.includes('info/refs')).length, 1)
+})
+
+test('what an earlier process fetched needs no host, and what it left unfinished is fetched again', async (t) => {
+  const { origin, host, checkouts } = await setUp(t)
+  const commit = await origin.commit({ a: '1' })
+  const folder = await checkouts().commit(REPOSITORY, commit, signal)
+  host.fault = 503
+  assert.equal(await checkouts().commit(REPOSITORY, commit, signal), folder)
+  host.fault = undefined
+  const git = (args: string[]) => origin.git([`--git-dir=${folder}`, ...args])
+  const tree = (await git(['rev-parse', `${commit}^{tree}`])).toString().trim()
+  await rm(join(folder, 'objects', tree.slice(0, 2), tree.slice(2)))
+  await checkouts().commit(REPOSITORY, commit, signal)
+  await git(['cat-file', '-e', `${commit}:a`])
 })
 
 test('what goes wrong is told apart', async (t) => {

@@ -45,16 +45,18 @@ export class ImageStore {
   /** Puts an image, whose blobs are stored, into the registry of its domain. Gives what nodes pull it by. */
   async publish(domain: Domain, { manifest, mediaType, plain }: AssembledImage): Promise<string> {
     const repository = imageRepository(domain)
-    await this.#registry.put(repository, manifest, mediaType)
-    await this.#registry.put(repository, plain.manifest, mediaType)
+    await Promise.all([manifest, plain.manifest].map((each) => this.#registry.put(repository, each, mediaType)))
     return this.#registry.reference(repository, plain.digest)
   }
 
   /** Publishes an image and remembers it by its key. */
   async save(order: ImageOrder, locked: Locked, image: AssembledImage): Promise<ImageRow> {
     const { lock, base, probe } = locked
-    const { digest: layout } = await this.#blobs.put(layoutToJson(image.layout))
-    const { digest: lockBlob } = await this.#blobs.put(Buffer.from(JSON.stringify(lock)))
+    const [{ digest: layout }, { digest: lockBlob }] = await Promise.all([
+      this.#blobs.put(layoutToJson(image.layout)),
+      this.#blobs.put(Buffer.from(JSON.stringify(lock))),
+      this.publish(order.domain, image),
+    ])
     const row: ImageRow = {
       domain: order.domain,
       key: keyOfImage(locked),
@@ -66,7 +68,6 @@ export class ImageStore {
       user: probe.user,
       created: Date.now(),
     }
-    await this.publish(order.domain, image)
     await this.#database.write(({ db }) => saveImage(db, row))
     return row
   }
