@@ -2,11 +2,15 @@ import { buffer } from 'node:stream/consumers'
 import { checkLinks } from './bundle-links.ts'
 import { checkName } from './bundle-names.ts'
 import { BundleRefused } from './bundle-refused.ts'
-import { type GitObject, type GitOptions, git, readObjects } from './git-process.ts'
+import { type CommitLeaf, commitLeaves } from './commit-tree.ts'
+import type { GitOptions } from './git-process.ts'
+import { type GitObject, ObjectReader } from './object-reader.ts'
 import { TAR_END, tarHeader, tarPadding } from './tar.ts'
 
 /** 2000-01-01T00:00:00Z, in seconds. */
 const MTIME = 946_684_800
+/** Modes of a tree's entries. */
+const [EXECUTABLE, LINK, SUBMODULE] = ['100755', '120000', '160000']
 
 /** A file or link of a bundle. */
 export type BundleItem =
@@ -29,8 +33,8 @@ export interface BundleLimits {
 
 export const BUNDLE_LIMITS: BundleLimits = { bytes: 8 * 2 ** 30, files: 1_000_000 }
 
-/** The code of one commit, ready to be written. */
-export interface CommitBundle {
+/** The code of one commit, ready to be written. Dispose of it. */
+export interface CommitBundle extends AsyncDisposable {
   /** How many files and links. */
   files: number
   gitlinks: Gitlink[]
@@ -108,93 +112,66 @@ export class BundleHeaders {
  * @throws {GitFailed} where git does not have the commit
  */
 export async function commitBundle(commit: string, options: GitOptions, limits = BUNDLE_LIMITS): Promise<CommitBundle> {
-  const listing = parseListing(await git(['ls-tree', '-r', '-z', '--full-tree', commit], options))
-  const leaves = listing.filter(({ mode }) => mode !== '160000')
-  const links = await readLinks(leaves, options)
+  await using stack = new AsyncDisposableStack()
+  const objects = stack.use(new ObjectReader(options))
+  const all = await commitLeaves(objects, commit, limits.files)
+  const leaves = all.filter(({ mode }) => mode !== SUBMODULE)
+  const links = await readLinks(objects, leaves)
   checkLinks(links)
+  const opened = stack.move()
   return {
     files: leaves.length,
-    gitlinks: listing.filter(({ mode }) => mode === '160000').map(({ path, id }) => ({ path, id })),
-    chunks: batched(tarOf(leaves, links, options, limits)),
+    gitlinks: all.filter(({ mode }) => mode === SUBMODULE).map(({ path, id }) => ({ path, id })),
+    chunks: batched(tarOf(objects, leaves, links, limits)),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
   }
 }
 
-interface ListedLeaf {
-  mode: string
-  id: string
-  path: string
-}
-
-/** `mode type id TAB path NUL`, again and again. */
-function parseListing(listing: Buffer): ListedLeaf[] {
-  const leaves: ListedLeaf[] = []
-  for (let at = 0; at < listing.length; ) {
-    const end = listing.indexOf(0, at)
-    const tab = listing.indexOf(9, at)
-    const [mode = '', , id = ''] = listing.toString('latin1', at, tab).split(' ')
-    const bytes = listing.subarray(tab + 1, end)
-    const path = bytes.toString('utf8')
-    if (!Buffer.from(path).equals(bytes)) {
-      throw new BundleRefused('name', path, 'is not UTF-8', 'Rename this file; names must be UTF-8.')
-    }
-    leaves.push({ mode, id, path })
-    at = end + 1
-  }
-  return leaves
-}
-
-async function readLinks(leaves: ListedLeaf[], options: GitOptions): Promise<Map<string, string>> {
-  const links = leaves.filter(({ mode }) => mode === '120000')
+async function readLinks(objects: ObjectReader, leaves: CommitLeaf[]): Promise<Map<string, string>> {
+  const links = leaves.filter(({ mode }) => mode === LINK)
   const targets = new Map<string, string>()
-  const objects = readObjects(idsOf(links), options)
-  try {
-    for (const link of links) {
-      const { size, content } = await present(objects, link)
-      if (size > 4095) throw new BundleRefused('link', link.path, 'is a link with an overlong target', 'Remove it.')
-      const bytes = await buffer(content)
-      if (!Buffer.from(bytes.toString()).equals(bytes)) {
-        throw new BundleRefused('link', link.path, 'is a link whose target is not UTF-8', 'Remove it.')
-      }
-      targets.set(link.path, bytes.toString())
+  const contents = objects.read(idsOf(links))
+  for (const link of links) {
+    const { size, content } = await present(contents, link)
+    if (size > 4095) throw new BundleRefused('link', link.path, 'is a link with an overlong target', 'Remove it.')
+    const bytes = await buffer(content)
+    if (!Buffer.from(bytes.toString()).equals(bytes)) {
+      throw new BundleRefused('link', link.path, 'is a link whose target is not UTF-8', 'Remove it.')
     }
-    return targets
-  } finally {
-    await objects.return()
+    targets.set(link.path, bytes.toString())
   }
+  await contents.next()
+  return targets
 }
 
 async function* tarOf(
-  leaves: ListedLeaf[],
+  objects: ObjectReader,
+  leaves: CommitLeaf[],
   links: Map<string, string>,
-  options: GitOptions,
   limits: BundleLimits,
 ): AsyncGenerator<Buffer> {
   const headers = new BundleHeaders(limits)
-  const objects = readObjects(idsOf(leaves.filter(({ path }) => !links.has(path))), options)
-  try {
-    for (const leaf of leaves) {
-      const link = links.get(leaf.path)
-      if (link !== undefined) {
-        yield headers.next({ type: 'symlink', path: leaf.path, link })
-        continue
-      }
-      const { size, content } = await present(objects, leaf)
-      yield headers.next({ type: 'file', path: leaf.path, executable: leaf.mode === '100755', size })
-      yield* content
-      yield tarPadding(size)
+  const contents = objects.read(idsOf(leaves.filter(({ path }) => !links.has(path))))
+  for (const leaf of leaves) {
+    const link = links.get(leaf.path)
+    if (link !== undefined) {
+      yield headers.next({ type: 'symlink', path: leaf.path, link })
+      continue
     }
-    yield TAR_END
-  } finally {
-    await objects.return()
+    const { size, content } = await present(contents, leaf)
+    yield headers.next({ type: 'file', path: leaf.path, executable: leaf.mode === EXECUTABLE, size })
+    yield* content
+    yield tarPadding(size)
   }
+  yield TAR_END
 }
 
-function idsOf(leaves: ListedLeaf[]): string[] {
+function idsOf(leaves: CommitLeaf[]): string[] {
   return leaves.map(({ id }) => id)
 }
 
 /** The next of the objects, which is that of the leaf. */
-async function present(objects: AsyncGenerator<GitObject | undefined>, { path, id }: ListedLeaf): Promise<GitObject> {
+async function present(objects: AsyncGenerator<GitObject | undefined>, { path, id }: CommitLeaf): Promise<GitObject> {
   const { value: object } = await objects.next()
   if (object?.type === 'blob') return object
   throw new BundleRefused(

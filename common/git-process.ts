@@ -1,5 +1,4 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import type { Readable } from 'node:stream'
 
 /** Where git works, and for how long it may. */
 export interface GitOptions {
@@ -35,7 +34,7 @@ const DEFAULT_TIMEOUT = 120_000
  * @throws {GitFailed} when it ends with anything but 0, or takes too long
  */
 export async function git(args: readonly string[], options: GitOptions): Promise<Buffer> {
-  const { child, ended } = start(args, options)
+  const { child, ended } = startGit(args, options)
   child.stdin.end(options.input)
   const chunks: Buffer[] = []
   let size = 0
@@ -50,96 +49,17 @@ export async function git(args: readonly string[], options: GitOptions): Promise
   return Buffer.concat(chunks)
 }
 
-/** A git object. What is not read of its content by the time the next is asked for is skipped. */
-export interface GitObject {
-  type: string
-  /** Bytes. */
-  size: number
-  content: AsyncIterable<Buffer>
+/** git as it runs, and how it ended: `ended` rejects with {GitFailed} for anything but 0. */
+export interface RunningGit {
+  child: ChildProcessWithoutNullStreams
+  ended: Promise<void>
 }
 
-/**
- * Objects by their ids, in that order, by one `git cat-file --batch`; undefined for one that this repository does not
- * have. Memory does not grow with their size.
- * @throws {GitFailed}
- */
-export async function* readObjects(
-  ids: readonly string[],
-  options: GitOptions,
-): AsyncGenerator<GitObject | undefined, void, undefined> {
-  if (ids.length === 0) return
-  const { child, ended } = start(['cat-file', '--batch', '--buffer'], options)
-  ended.catch(() => undefined)
-  child.stdin.end(`${ids.join('\n')}\n`)
-  const output = new Output(child.stdout, ended)
-  try {
-    for (let count = 0; count < ids.length; count++) {
-      const [, type, size] = /^[0-9a-f]{40} (\w+) (\d+)$/.exec(await output.line()) ?? []
-      if (type === undefined) {
-        yield undefined
-        continue
-      }
-      const content = output.exactly(Number(size))
-      yield { type, size: Number(size), content }
-      for await (const _skipped of content);
-      // A newline of git's own ends every object.
-      await output.line()
-    }
-  } finally {
-    child.stdout.destroy()
-    child.kill()
-    await ended.catch(() => undefined)
-  }
-}
-
-/** What git prints, in the portions that are asked for. */
-class Output {
-  readonly #ended: Promise<void>
-  readonly #chunks: AsyncIterator<Buffer>
-  #rest: Buffer = Buffer.alloc(0)
-
-  constructor(stdout: Readable, ended: Promise<void>) {
-    this.#chunks = stdout[Symbol.asyncIterator]()
-    this.#ended = ended
-  }
-
-  async line(): Promise<string> {
-    let end = this.#rest.indexOf(10)
-    while (end < 0) {
-      this.#rest = Buffer.concat([this.#rest, await this.#more()])
-      end = this.#rest.indexOf(10)
-    }
-    const line = this.#rest.toString('latin1', 0, end)
-    this.#rest = this.#rest.subarray(end + 1)
-    return line
-  }
-
-  /** May be iterated again after it was left half way: it goes on where it was. */
-  exactly(size: number): AsyncIterable<Buffer> {
-    let left = size
-    const next = async () => {
-      if (this.#rest.length === 0) this.#rest = await this.#more()
-      const part = this.#rest.subarray(0, left)
-      this.#rest = this.#rest.subarray(part.length)
-      left -= part.length
-      return part
-    }
-    return {
-      async *[Symbol.asyncIterator]() {
-        while (left > 0) yield await next()
-      },
-    }
-  }
-
-  async #more(): Promise<Buffer> {
-    const { value, done } = await this.#chunks.next().catch(() => ({ value: undefined, done: true }))
-    if (!done && value) return value
-    await this.#ended
-    throw new GitFailed(['cat-file', '--batch'], undefined, 'ended in the middle')
-  }
-}
-
-function start(args: readonly string[], { cwd, env = process.env, signal, timeout = DEFAULT_TIMEOUT }: GitOptions) {
+/** Starts git without a shell, for those who talk with it while it runs. */
+export function startGit(
+  args: readonly string[],
+  { cwd, env = process.env, signal, timeout = DEFAULT_TIMEOUT }: GitOptions,
+): RunningGit {
   const limit = AbortSignal.timeout(timeout)
   const child = spawn('git', ['--no-replace-objects', ...args], {
     cwd,

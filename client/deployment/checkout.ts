@@ -1,5 +1,6 @@
 import { buffer } from 'node:stream/consumers'
-import { GitFailed, git, readObjects } from '../../common/git-process.ts'
+import { GitFailed, git } from '../../common/git-process.ts'
+import { ObjectReader } from '../../common/object-reader.ts'
 
 /** A folder with a git checkout, where the user's workflow made one. */
 export class Checkout {
@@ -47,10 +48,9 @@ export class Checkout {
   async read(commit: string, path: string): Promise<Buffer | undefined> {
     // What is asked of git goes one a line.
     if (path.includes('\n')) return undefined
-    for await (const object of readObjects([`${commit}:${path}`], { cwd: this.folder })) {
-      return object?.type === 'blob' ? await buffer(object.content) : undefined
-    }
-    return undefined
+    await using objects = new ObjectReader({ cwd: this.folder })
+    const { value: object } = await objects.read([`${commit}:${path}`]).next()
+    return object?.type === 'blob' ? await buffer(object.content) : undefined
   }
 
   /** The raw commit object. */

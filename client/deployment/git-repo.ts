@@ -71,9 +71,9 @@ async function sendBundle(
   const file = join(folder, 'bundle.tar')
   const hash = createHash('sha256')
   let size = 0
-  const { chunks, gitlinks } = await commitBundle(commit, { cwd: checkout.folder, ...(signal && { signal }) })
+  await using bundle = await commitBundle(commit, { cwd: checkout.folder, ...(signal && { signal }) })
   const hashed = async function* () {
-    for await (const chunk of chunks) {
+    for await (const chunk of bundle.chunks) {
       hash.update(chunk)
       size += chunk.length
       yield chunk
@@ -89,5 +89,9 @@ async function sendBundle(
     return undefined
   }
   say(`Sent the code of ${commit.slice(0, 12)} (${size} bytes): the service did not have it.`)
-  return { digest, 'commit-object': (await checkout.commitObject(commit)).toString('base64'), gitlinks }
+  return {
+    digest,
+    'commit-object': (await checkout.commitObject(commit)).toString('base64'),
+    gitlinks: bundle.gitlinks,
+  }
 }

@@ -23,8 +23,8 @@ export async function storeCommit(
   { signal, limits }: { signal: AbortSignal; limits?: BundleLimits | undefined },
 ): Promise<StoredBundle> {
   const options = { cwd: folder, env: gitEnvironment(), signal, timeout: MAKE_TIMEOUT }
-  const { chunks, gitlinks } = await commitBundle(commit, options, limits)
-  return { ...(await blobs.put(chunks)), gitlinks }
+  await using bundle = await commitBundle(commit, options, limits)
+  return { ...(await blobs.put(bundle.chunks)), gitlinks: bundle.gitlinks }
 }
 
 /**

@@ -20,7 +20,8 @@ with tarfile.open(sys.argv[1]) as tar:
 `
 
 async function bundleOf(folder: string, commit: string): Promise<Buffer> {
-  return await buffer((await commitBundle(commit, { cwd: folder })).chunks)
+  await using bundle = await commitBundle(commit, { cwd: folder })
+  return await buffer(bundle.chunks)
 }
 
 async function listing(folder: string, tar: Buffer): Promise<unknown[][]> {
@@ -106,7 +107,8 @@ test('submodules are left out and listed; the empty tree is a bundle', async (t)
       { mode: '100644', name: 'x', id: blob },
     ]),
   )
-  const { gitlinks, files } = await commitBundle(commit, { cwd: repository.folder })
+  await using bundle = await commitBundle(commit, { cwd: repository.folder })
+  const { gitlinks, files } = bundle
   assert.deepEqual({ gitlinks, files }, { gitlinks: [{ path: 'sub', id }], files: 1 })
   const empty = await bundleOf(repository.folder, await repository.commitTree(await repository.tree([])))
   assert.equal(empty.length, 1024)
@@ -184,8 +186,10 @@ test('a link that leads outside is refused with its target', async (t) => {
 test('past its limits a commit is refused', async (t) => {
   const repository = await TestRepository.make(await temporaryFolder(t))
   const commit = await repository.commit({ a: 'aaaaaaaa', b: 'bbbbbbbb' })
-  const bundle = async (limits: { bytes: number; files: number }) =>
-    await buffer((await commitBundle(commit, { cwd: repository.folder }, limits)).chunks)
+  const bundle = async (limits: { bytes: number; files: number }) => {
+    await using made = await commitBundle(commit, { cwd: repository.folder }, limits)
+    return await buffer(made.chunks)
+  }
   await assert.rejects(bundle({ bytes: 15, files: 2 }), { code: 'size' })
   await assert.rejects(bundle({ bytes: 16, files: 1 }), { code: 'size' })
   assert.ok(await bundle({ bytes: 16, files: 2 }))
@@ -198,4 +202,23 @@ test('a commit that git lacks, or whose files it lacks, is said', async (t) => {
     await repository.tree([{ mode: '100644', name: 'gone', id: '2'.repeat(40) }]),
   )
   await assert.rejects(bundleOf(repository.folder, commit), { code: 'missing-object', path: 'gone' })
+})
+
+test('trees that name each other many times are refused before they are walked', async (t) => {
+  const repository = await TestRepository.make(await temporaryFolder(t))
+  let id = await repository.tree([])
+  for (let level = 0; level < 12; level++) {
+    id = await repository.tree([...'abcdefghij'].map((name) => ({ mode: '40000' as const, name, id })))
+  }
+  const commit = await repository.commitTree(id)
+  await assert.rejects(bundleOf(repository.folder, commit), { name: 'BundleRefused', code: 'size' })
+})
+
+test('folders inside one another without end are refused', async (t) => {
+  const repository = await TestRepository.make(await temporaryFolder(t))
+  let id = await repository.tree([{ mode: '100644', name: 'x', id: await repository.blob('x') }])
+  for (let level = 0; level < 2100; level++) {
+    id = await repository.store('tree', Buffer.concat([Buffer.from('40000 a\0'), Buffer.from(id, 'hex')]))
+  }
+  await assert.rejects(bundleOf(repository.folder, await repository.commitTree(id)), { code: 'size' })
 })

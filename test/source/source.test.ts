@@ -36,7 +36,8 @@ async function setUp(t: TestContext) {
     database.write(({ db }) => recordPush(db, { repository: id, commit_id: commit, ref: 'refs/heads/x', received: 1 }))
   /** What the Action sends of a commit in its own checkout. */
   const upload = async (from: TestRepository, commit: string): Promise<UploadedBundle> => {
-    const { chunks, gitlinks } = await commitBundle(commit, { cwd: from.folder })
+    await using made = await commitBundle(commit, { cwd: from.folder })
+    const { chunks, gitlinks } = made
     const raw = await git(['cat-file', 'commit', commit], { cwd: from.folder })
     const { digest } = await blobs.put(chunks)
     return { digest, 'commit-object': raw.toString('base64'), gitlinks }

@@ -1,10 +1,12 @@
 import { execFile, spawn } from 'node:child_process'
-import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
+import { deflateSync } from 'node:zlib'
+import { objectId } from '../../common/git-objects.ts'
 
 /** A folder that is gone after the test. */
 export async function temporaryFolder(t: Pick<TestContext, 'after'>): Promise<string> {
@@ -49,6 +51,18 @@ export class TestRepository {
 
   async blob(content: string | Uint8Array): Promise<string> {
     return await this.git(['hash-object', '-w', '--stdin'], content)
+  }
+
+  /** Writes an object as it is, however hostile: a loose one, as git keeps it. */
+  async store(type: 'tree' | 'blob', content: Uint8Array): Promise<string> {
+    const id = objectId(type, content)
+    const folder = join(this.folder, 'objects', id.slice(0, 2))
+    await mkdir(folder, { recursive: true })
+    await writeFile(
+      join(folder, id.slice(2)),
+      deflateSync(Buffer.concat([Buffer.from(`${type} ${content.length}\0`), content])),
+    )
+    return id
   }
 
   async tree(entries: TreeEntry[]): Promise<string> {
