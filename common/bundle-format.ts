@@ -3,8 +3,7 @@ import { checkLinks } from './bundle-links.ts'
 import { checkName } from './bundle-names.ts'
 import { BundleRefused } from './bundle-refused.ts'
 import { type CommitLeaf, commitLeaves } from './commit-tree.ts'
-import type { GitOptions } from './git-process.ts'
-import { type GitObject, ObjectReader } from './object-reader.ts'
+import type { GitObject, ObjectReader } from './object-reader.ts'
 import { TAR_END, tarHeader, tarPadding } from './tar.ts'
 
 /** 2000-01-01T00:00:00Z, in seconds. */
@@ -33,8 +32,8 @@ export interface BundleLimits {
 
 export const BUNDLE_LIMITS: BundleLimits = { bytes: 8 * 2 ** 30, files: 1_000_000 }
 
-/** The code of one commit, ready to be written. Dispose of it. */
-export interface CommitBundle extends AsyncDisposable {
+/** The code of one commit, ready to be written. */
+export interface CommitBundle {
   /** How many files and links. */
   files: number
   gitlinks: Gitlink[]
@@ -111,19 +110,19 @@ export class BundleHeaders {
  * @throws {BundleRefused} for names and links that are refused, now or while the chunks are read
  * @throws {GitFailed} where git does not have the commit
  */
-export async function commitBundle(commit: string, options: GitOptions, limits = BUNDLE_LIMITS): Promise<CommitBundle> {
-  await using stack = new AsyncDisposableStack()
-  const objects = stack.use(new ObjectReader(options))
+export async function commitBundle(
+  objects: ObjectReader,
+  commit: string,
+  limits = BUNDLE_LIMITS,
+): Promise<CommitBundle> {
   const all = await commitLeaves(objects, commit, limits.files)
   const leaves = all.filter(({ mode }) => mode !== SUBMODULE)
   const links = await readLinks(objects, leaves)
   checkLinks(links)
-  const opened = stack.move()
   return {
     files: leaves.length,
     gitlinks: all.filter(({ mode }) => mode === SUBMODULE).map(({ path, id }) => ({ path, id })),
     chunks: batched(tarOf(objects, leaves, links, limits)),
-    [Symbol.asyncDispose]: () => opened.disposeAsync(),
   }
 }
 

@@ -48,9 +48,14 @@ export class Checkout {
   async read(commit: string, path: string): Promise<Buffer | undefined> {
     // What is asked of git goes one a line.
     if (path.includes('\n')) return undefined
-    await using objects = new ObjectReader({ cwd: this.folder })
+    await using objects = this.objects()
     const { value: object } = await objects.read([`${commit}:${path}`]).next()
     return object?.type === 'blob' ? await buffer(object.content) : undefined
+  }
+
+  /** A reader of its objects, to be disposed of. */
+  objects(signal?: AbortSignal): ObjectReader {
+    return new ObjectReader({ cwd: this.folder, ...(signal && { signal }) })
   }
 
   /** The raw commit object. */

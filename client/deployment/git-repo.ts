@@ -71,9 +71,10 @@ async function sendBundle(
   const file = join(folder, 'bundle.tar')
   const hash = createHash('sha256')
   let size = 0
-  await using bundle = await commitBundle(commit, { cwd: checkout.folder, ...(signal && { signal }) })
+  await using objects = checkout.objects(signal)
+  const { chunks, gitlinks } = await commitBundle(objects, commit)
   const hashed = async function* () {
-    for await (const chunk of bundle.chunks) {
+    for await (const chunk of chunks) {
       hash.update(chunk)
       size += chunk.length
       yield chunk
@@ -92,6 +93,6 @@ async function sendBundle(
   return {
     digest,
     'commit-object': (await checkout.commitObject(commit)).toString('base64'),
-    gitlinks: bundle.gitlinks,
+    gitlinks,
   }
 }

@@ -1,11 +1,8 @@
 import { type BundleLimits, commitBundle, type Gitlink } from '../../common/bundle-format.ts'
 import type { UploadedBundle } from '../../common/contract.ts'
+import type { ObjectReader } from '../../common/object-reader.ts'
 import type { BlobInfo, Blobs, Digest } from '../blobs/blobs.ts'
 import { verifyUpload } from './adopt.ts'
-import { gitEnvironment } from './git.ts'
-
-/** Ten minutes for making a bundle of a commit that is here. */
-const MAKE_TIMEOUT = 600_000
 
 /** A stored bundle, and the submodules that it leaves out. */
 export interface StoredBundle extends BlobInfo {
@@ -13,18 +10,18 @@ export interface StoredBundle extends BlobInfo {
 }
 
 /**
- * Makes the bundle of a commit that a bare repository holds.
+ * Makes the bundle of a commit.
+ * @param objects of a repository that holds it
  * @throws {BundleRefused} for trees that are refused
  */
 export async function storeCommit(
   blobs: Blobs,
-  folder: string,
+  objects: ObjectReader,
   commit: string,
-  { signal, limits }: { signal: AbortSignal; limits?: BundleLimits | undefined },
+  limits: BundleLimits | undefined,
 ): Promise<StoredBundle> {
-  const options = { cwd: folder, env: gitEnvironment(), signal, timeout: MAKE_TIMEOUT }
-  await using bundle = await commitBundle(commit, options, limits)
-  return { ...(await blobs.put(bundle.chunks)), gitlinks: bundle.gitlinks }
+  const { chunks, gitlinks } = await commitBundle(objects, commit, limits)
+  return { ...(await blobs.put(chunks)), gitlinks }
 }
 
 /**

@@ -3,8 +3,9 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SimpleGit } from 'simple-git'
 import { GitFailed, git } from '../../common/git-process.ts'
-import { holdsCommit, makeBare } from './bare-repository.ts'
-import { gitEnvironment, remoteConfig, remoteGit, strangersEnvironment } from './git.ts'
+import type { ObjectReader } from '../../common/object-reader.ts'
+import { holdsCommit, makeBare, readObjects } from './bare-repository.ts'
+import { gitEnvironment, remoteConfig, remoteEnvironment, remoteGit, strangersEnvironment } from './git.ts'
 import { guardsFor } from './public-host.ts'
 import { refCandidates } from './ref-name.ts'
 import { RemoteError, remoteError, remoteUrl } from './remote.ts'
@@ -35,6 +36,15 @@ const FIVE_MINUTES = 300_000
 /** Commits that are remembered. */
 const MOST_FETCHED = 10_000
 const COMMIT = /^[0-9a-f]{40}$/
+
+/** One commit of a host, and how it is asked. */
+interface Fetch {
+  url: string
+  commit: string
+  /** `name=value` */
+  config: string[]
+  env: Record<string, string>
+}
 
 /** The commits of a repository, without their files. */
 export class History {
@@ -92,50 +102,69 @@ export class Checkouts {
 
   /**
    * Fetches exactly one commit, by its 40 hex digits and without its history, unless it is there.
-   * @returns the bare repository that holds it
+   * @returns a reader of the repository that holds it, to be disposed of
    * @throws {RemoteError}
    */
-  async commit(repository: RepositoryRef, commit: string, signal: AbortSignal): Promise<string> {
+  async commit(repository: RepositoryRef, commit: string, signal: AbortSignal): Promise<ObjectReader> {
     if (!COMMIT.test(commit)) throw new RangeError(`${commit} is not 40 lower-case hex digits`)
+    const { gitUrl, caBundle } = this.#options
+    const url = remoteUrl(gitUrl, repository.name)
     return await this.#turns.take(repository.id, async () => {
       const folder = await this.#bare(repository.id, 'commits.git')
-      if (this.#fetched.has(`${repository.id} ${commit}`)) return folder
-      // Only this process works here, one fetch at a time: a lock that is there was left by one that was killed.
-      await rm(join(folder, 'shallow.lock'), { force: true })
-      // With progress: simple-git waits 50 ms for more of a command that has said nothing.
-      const args = ['fetch', '--progress', '--no-tags', '--no-write-fetch-head', '--depth=1']
-      try {
-        await this.#ask(repository, { folder, signal, commit }, (git, url) => git.raw([...args, url, commit]))
-      } catch (error) {
-        // What an earlier process fetched needs no host.
-        if (!(error instanceof RemoteError) || !(await holdsCommit(folder, commit))) throw error
-      }
-      if (this.#fetched.size > MOST_FETCHED) this.#fetched.clear()
-      this.#fetched.add(`${repository.id} ${commit}`)
-      return folder
+      const env = remoteEnvironment(gitUrl.protocol)
+      return await this.#reading(folder, signal, async () => {
+        if (this.#fetched.has(`${repository.id} ${commit}`)) return
+        try {
+          await this.#fetch(folder, { url, commit, config: remoteConfig(caBundle), env }, signal)
+        } catch (error) {
+          // What an earlier process fetched needs no host.
+          if (!(error instanceof RemoteError) || !(await holdsCommit(folder, commit))) throw error
+        }
+        if (this.#fetched.size > MOST_FETCHED) this.#fetched.clear()
+        this.#fetched.add(`${repository.id} ${commit}`)
+      })
     })
   }
 
   /**
    * Fetches exactly one commit from an address that a repository names: without credentials, and for another host than
    * the configured one without redirects, and only from public addresses.
-   * @returns the bare repository that holds it
+   * @returns a reader of the repository that holds it, to be disposed of
    * @throws {RemoteError}
    */
-  async stranger(url: URL, commit: string, signal: AbortSignal): Promise<string> {
-    const { gitUrl, caBundle, timeout = FIVE_MINUTES } = this.#options
+  async stranger(url: URL, commit: string, signal: AbortSignal): Promise<ObjectReader> {
+    const { gitUrl, caBundle } = this.#options
     const id = `url_${createHash('sha256').update(url.href).digest('hex').slice(0, 32)}`
     return await this.#turns.take(id, async () => {
       const folder = await this.#bare(id, 'commits.git')
-      if (await holdsCommit(folder, commit)) return folder
-      await rm(join(folder, 'shallow.lock'), { force: true })
-      await this.#limited({ url: url.href, signal, commit }, async (signal) => {
+      return await this.#reading(folder, signal, async () => {
+        if (await holdsCommit(folder, commit)) return
         const guards = url.host === gitUrl.host ? [] : await guardsFor(url, signal)
-        const config = [...remoteConfig(caBundle), ...guards].flatMap((setting) => ['-c', setting])
-        const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', url.href, commit]
-        await git([...config, ...args], { cwd: folder, env: strangersEnvironment(url.protocol), signal, timeout })
+        const config = [...remoteConfig(caBundle), ...guards]
+        await this.#fetch(folder, { url: url.href, commit, config, env: strangersEnvironment(url.protocol) }, signal)
       })
-      return folder
+    })
+  }
+
+  /** A reader of a repository, started while `fetch` is under way: it finds what comes later too. */
+  async #reading(folder: string, signal: AbortSignal, fetch: () => Promise<void>): Promise<ObjectReader> {
+    // Only this process works here, one fetch at a time: a lock that is there was left by one that was killed.
+    await rm(join(folder, 'shallow.lock'), { force: true })
+    const fetching = fetch()
+    fetching.catch(() => {})
+    await using stack = new AsyncDisposableStack()
+    const objects = stack.use(readObjects(folder, signal))
+    await fetching
+    stack.move()
+    return objects
+  }
+
+  async #fetch(folder: string, { url, commit, config, env }: Fetch, signal: AbortSignal): Promise<void> {
+    const settings = config.flatMap((setting) => ['-c', setting])
+    const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', url, commit]
+    const { timeout = FIVE_MINUTES } = this.#options
+    await this.#limited({ url, signal, commit }, async (signal) => {
+      await git([...settings, ...args], { cwd: folder, env, signal, timeout })
     })
   }
 

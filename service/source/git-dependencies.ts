@@ -8,7 +8,7 @@ import { PassingError } from '../../common/hinted-error.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { PrivateAddress } from '../fetch/url-guard.ts'
 import { hostIsPrivate } from '../policy/addresses.ts'
-import { holdsCommit, makeBare } from './bare-repository.ts'
+import { holdsCommit, makeBare, readObjects } from './bare-repository.ts'
 import { type StoredBundle, storeCommit } from './bundle.ts'
 import { BundleTree, type CodeTree } from './bundle-tree.ts'
 import { compositionOf, storeComposition } from './compose.ts'
@@ -122,7 +122,8 @@ class Remotes implements GitDependencies {
         await this.#run(url, args, folder, signal, commit)
       }
       try {
-        return await storeCommit(blobs, folder, commit, { signal, limits })
+        await using objects = readObjects(folder, signal)
+        return await storeCommit(blobs, objects, commit, limits)
       } catch (error) {
         if (!(error instanceof BundleRefused)) throw error
         throw new GitDependencyFailed(`${url} at ${commit}: ${error.message}`, error.hint)

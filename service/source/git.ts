@@ -21,13 +21,17 @@ export interface RemoteGitOptions {
   caBundle?: string | undefined
 }
 
+/** The same for talking to a host by one protocol, after redirects too. */
+export function remoteEnvironment(protocol: string): Record<string, string> {
+  return { ...gitEnvironment(), GIT_ALLOW_PROTOCOL: protocol.replace(':', '') }
+}
+
 /** The same for addresses that a repository names: without the credentials and settings of this machine's user. */
 export function strangersEnvironment(protocol: string): Record<string, string> {
   return {
-    ...gitEnvironment(),
+    ...remoteEnvironment(protocol),
     HOME: '/nonexistent',
     GIT_CONFIG_GLOBAL: '/dev/null',
-    GIT_ALLOW_PROTOCOL: protocol.replace(':', ''),
   }
 }
 
@@ -46,5 +50,5 @@ export function remoteGit({ folder, protocol, signal, caBundle }: RemoteGitOptio
     abort: signal,
     config: remoteConfig(caBundle),
     allowEnvironment: ['GIT_CONFIG_NOSYSTEM', 'GIT_TERMINAL_PROMPT', 'GIT_ALLOW_PROTOCOL'],
-  }).env({ ...gitEnvironment(), GIT_ALLOW_PROTOCOL: protocol.replace(':', '') })
+  }).env(remoteEnvironment(protocol))
 }

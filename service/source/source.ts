@@ -134,8 +134,8 @@ export function createSource({ database, blobs, checkout, fetcher, limits }: Sou
     const { repository, commit, bundle } = asked
     if (domain !== unprovenDomain(asked)) {
       try {
-        const folder = await checkouts.commit(repository, commit, signal)
-        return { ...(await storeCommit(blobs, folder, commit, { signal, limits })), fetched: true }
+        await using objects = await checkouts.commit(repository, commit, signal)
+        return { ...(await storeCommit(blobs, objects, commit, limits)), fetched: true }
       } catch (error) {
         if (!(error instanceof RemoteError) || bundle === undefined) throw error
         report(`${error.message}; the uploaded code is used`)

@@ -81,8 +81,8 @@ async function ofSubmodule(
   const known = await recall(parts, [domain], name)
   if (known !== undefined) return known
   try {
-    const folder = await parts.checkouts.stranger(url, id, signal)
-    const stored = await storeCommit(parts.blobs, folder, id, { signal, limits: parts.limits })
+    await using objects = await parts.checkouts.stranger(url, id, signal)
+    const stored = await storeCommit(parts.blobs, objects, id, parts.limits)
     await remember(parts, domain, name, stored)
     return stored
   } catch (error) {

@@ -7,7 +7,8 @@ import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
-import { commitBundle } from '../../common/bundle-format.ts'
+import { type BundleLimits, commitBundle } from '../../common/bundle-format.ts'
+import { ObjectReader } from '../../common/object-reader.ts'
 import { type TestFile, TestRepository, temporaryFolder } from '../support/repositories.ts'
 
 /** What Python's own reader makes of a tar, one line an entry. */
@@ -19,9 +20,9 @@ with tarfile.open(sys.argv[1]) as tar:
         print(json.dumps([m.type.decode(), m.name, m.mode, data, m.uid, m.gid, m.uname, m.mtime]))
 `
 
-async function bundleOf(folder: string, commit: string): Promise<Buffer> {
-  await using bundle = await commitBundle(commit, { cwd: folder })
-  return await buffer(bundle.chunks)
+async function bundleOf(folder: string, commit: string, limits?: BundleLimits): Promise<Buffer> {
+  await using objects = new ObjectReader({ cwd: folder })
+  return await buffer((await commitBundle(objects, commit, limits)).chunks)
 }
 
 async function listing(folder: string, tar: Buffer): Promise<unknown[][]> {
@@ -107,8 +108,8 @@ test('submodules are left out and listed; the empty tree is a bundle', async (t)
       { mode: '100644', name: 'x', id: blob },
     ]),
   )
-  await using bundle = await commitBundle(commit, { cwd: repository.folder })
-  const { gitlinks, files } = bundle
+  await using objects = new ObjectReader({ cwd: repository.folder })
+  const { gitlinks, files } = await commitBundle(objects, commit)
   assert.deepEqual({ gitlinks, files }, { gitlinks: [{ path: 'sub', id }], files: 1 })
   const empty = await bundleOf(repository.folder, await repository.commitTree(await repository.tree([])))
   assert.equal(empty.length, 1024)
@@ -186,10 +187,7 @@ test('a link that leads outside is refused with its target', async (t) => {
 test('past its limits a commit is refused', async (t) => {
   const repository = await TestRepository.make(await temporaryFolder(t))
   const commit = await repository.commit({ a: 'aaaaaaaa', b: 'bbbbbbbb' })
-  const bundle = async (limits: { bytes: number; files: number }) => {
-    await using made = await commitBundle(commit, { cwd: repository.folder }, limits)
-    return await buffer(made.chunks)
-  }
+  const bundle = async (limits: BundleLimits) => await bundleOf(repository.folder, commit, limits)
   await assert.rejects(bundle({ bytes: 15, files: 2 }), { code: 'size' })
   await assert.rejects(bundle({ bytes: 16, files: 1 }), { code: 'size' })
   assert.ok(await bundle({ bytes: 16, files: 2 }))

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { commitBundle } from '../../common/bundle-format.ts'
 import type { UploadedBundle } from '../../common/contract.ts'
 import { git } from '../../common/git-process.ts'
+import { ObjectReader } from '../../common/object-reader.ts'
 import { openFileBlobs } from '../../service/blobs/files.ts'
 import { recordPush } from '../../service/database/deliveries.ts'
 import { repositoryByName } from '../../service/database/repositories.ts'
@@ -36,8 +37,8 @@ async function setUp(t: TestContext) {
     database.write(({ db }) => recordPush(db, { repository: id, commit_id: commit, ref: 'refs/heads/x', received: 1 }))
   /** What the Action sends of a commit in its own checkout. */
   const upload = async (from: TestRepository, commit: string): Promise<UploadedBundle> => {
-    await using made = await commitBundle(commit, { cwd: from.folder })
-    const { chunks, gitlinks } = made
+    await using objects = new ObjectReader({ cwd: from.folder })
+    const { chunks, gitlinks } = await commitBundle(objects, commit)
     const raw = await git(['cat-file', 'commit', commit], { cwd: from.folder })
     const { digest } = await blobs.put(chunks)
     return { digest, 'commit-object': raw.toString('base64'), gitlinks }

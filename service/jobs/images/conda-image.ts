@@ -44,21 +44,29 @@ export class CondaImage {
     this.#context = context
   }
 
-  /** All packages. Those of conda first: the Python among them compiles and builds what comes on top. */
+  /** All packages, those of conda first where the Python among them must compile and build what comes on top. */
   async packages(parent: StoredImage | undefined): Promise<Made> {
-    const made = await this.#files()
+    const made = await this.#allPackages(parent)
     for (const { name, files } of made.artifacts) {
       if (!files.entries.some(({ path }) => path === `${ENVIRONMENT}/bin/.${name}-post-link.sh`)) continue
       this.#context.journal.note(`${name}: its post-link script is not run; what it would set up is not there`)
     }
-    const compiler = this.#compiler(made.artifacts, parent)
-    return await this.#make({ conda: this.#platform(), compiler }, made)
+    return made
+  }
+
+  async #allPackages(parent: StoredImage | undefined): Promise<Made> {
+    const conda = this.#platform()
+    const parents = this.#parentsPython(parent)
+    if (parents !== undefined) return await this.#make({ conda, compiler: parents })
+    const made = await this.#files()
+    return await this.#make({ conda, compiler: this.#ownPython(made.artifacts) }, made)
   }
 
   /** What pip finds when it installs on top of the packages of conda. */
   async ground(parent: StoredImage | undefined): Promise<Omit<CondaGround, 'abandon'>> {
     const { artifacts } = await this.#files()
-    return { provided: pythonPackages(artifacts), base: await this.#compiler(artifacts, parent).image() }
+    const python = this.#parentsPython(parent) ?? this.#ownPython(artifacts)
+    return { provided: pythonPackages(artifacts), base: await python.image() }
   }
 
   /** The files of the packages of conda. */
@@ -77,25 +85,33 @@ export class CondaImage {
     return { python: pythonOf(lock), subdir: lock.conda?.subdir ?? '' }
   }
 
-  /** The environment's Python: in the parent's image, if that has the same, else in one of the conda packages alone. */
-  #compiler(packages: PlannedArtifact[], parent: StoredImage | undefined): Compiling {
-    const python = pythonOf(this.#locked.lock)
+  /** The environment's Python in the parent's image, where that has the same. */
+  #parentsPython(parent: StoredImage | undefined): Compiling | undefined {
+    const { sha256 } = pythonOf(this.#locked.lock)
+    if (parent?.lock.conda === undefined || pythonOf(parent.lock).sha256 !== sha256) return undefined
+    const reference = this.#parts.store.reference(parent.row)
+    return {
+      id: `sha256:${sha256}`,
+      image: async () => {
+        await this.#parts.bring(reference, { signal: this.#context.signal })
+        return { ...this.#locked.base, reference }
+      },
+    }
+  }
+
+  /** The environment's Python in an image of the packages of conda alone. */
+  #ownPython(packages: PlannedArtifact[]): Compiling {
     let image: Promise<BaseImage> | undefined
     return {
-      id: `sha256:${python.sha256}`,
+      id: `sha256:${pythonOf(this.#locked.lock).sha256}`,
       image: () => {
-        image ??= this.#image(packages, parent)
+        image ??= this.#image(packages)
         return image
       },
     }
   }
 
-  async #image(packages: PlannedArtifact[], parent: StoredImage | undefined): Promise<BaseImage> {
-    const python = (artifacts: { name: string; files: { digest: string } }[] = []) =>
-      artifacts.find(({ name }) => name === 'python')?.files.digest
-    if (parent && python(parent.layout.artifacts) === python(packages)) {
-      return { ...this.#locked.base, reference: this.#parts.store.reference(parent.row) }
-    }
+  async #image(packages: PlannedArtifact[]): Promise<BaseImage> {
     const image = await layOutFresh(this.#parts, this.#locked, packages, this.#context.signal)
     this.layout = image.layout
     return { ...this.#locked.base, reference: await this.#bring(image) }
