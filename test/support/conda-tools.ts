@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runCommand } from '../../machine/command.ts'
 import { cacheFolder } from '../../machine/stand-ins.ts'
+import { claimed } from './claimed.ts'
 
 const INSTALLER = join(import.meta.dirname, 'conda_install.py')
 const SOLVER = join(import.meta.dirname, 'conda_solver.py')
@@ -62,14 +63,18 @@ export async function condaInstalled(prefix: string, channel: string, ...specs: 
 /** The folder of a Python with the tools, made where it is missing and kept for the next time. */
 async function installed(): Promise<string> {
   const key = createHash('sha256').update(NEEDS.join()).digest('hex').slice(0, 16)
-  const folder = join(cacheFolder(), 'conda-lock', key)
-  if (existsSync(join(folder, 'whole'))) return folder
-  // Programs of a virtual environment know its path: it is made where it stays.
-  await rm(folder, { recursive: true, force: true })
-  await mkdir(folder, { recursive: true })
-  await runCommand('python3', ['-m', 'venv', folder], { timeout: TIMEOUT })
-  await runCommand(join(folder, 'bin/python'), ['-m', 'pip', 'install', '-q', ...NEEDS], { timeout: TIMEOUT })
-  await writeFile(join(folder, 'part'), '')
-  await rename(join(folder, 'part'), join(folder, 'whole'))
-  return folder
+  const all = join(cacheFolder(), 'conda-lock')
+  const folder = join(all, key)
+  const release = await claimed(all)
+  try {
+    if (existsSync(join(folder, 'whole'))) return folder
+    // Programs of a virtual environment know its path: it is made where it stays.
+    await rm(folder, { recursive: true, force: true })
+    await runCommand('python3', ['-m', 'venv', folder], { timeout: TIMEOUT })
+    await runCommand(join(folder, 'bin/python'), ['-m', 'pip', 'install', '-q', ...NEEDS], { timeout: TIMEOUT })
+    await writeFile(join(folder, 'whole'), '')
+    return folder
+  } finally {
+    release()
+  }
 }

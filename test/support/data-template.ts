@@ -2,15 +2,14 @@ import { createHash } from 'node:crypto'
 import { constants, createReadStream, existsSync } from 'node:fs'
 import { cp, glob, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { standInRootfs } from '../../machine/debootstrap.ts'
 import { removeImages } from '../../machine/local-base.ts'
 import { cacheFolder, STAND_IN_CONFIG, STAND_IN_FORMAT, STAND_INS } from '../../machine/stand-ins.ts'
 import { openFileBlobs } from '../../service/blobs/files.ts'
-import { claimFolder, FolderTaken } from '../../service/database/claim-folder.ts'
 import { openSqlite } from '../../service/database/sqlite.ts'
 import { EmbeddedRegistry } from '../../service/registry/embedded.ts'
 import { importBase } from '../../service/registry/import-base.ts'
+import { claimed } from './claimed.ts'
 import { Project } from './project.ts'
 import { logOf, serviceHome, startProcess } from './service-process.ts'
 import { ARCHITECTURE } from './small-image.ts'
@@ -50,18 +49,6 @@ async function keyOfSources(): Promise<string> {
   const hash = createHash('sha256').update(`${STAND_IN_FORMAT}`)
   for (const file of files.sort()) hash.update(file).update(await readFile(join(root, file)))
   return hash.digest('hex').slice(0, 16)
-}
-
-/** Test files run beside each other: one makes it, the others wait. */
-async function claimed(folder: string): Promise<() => void> {
-  for (;;) {
-    try {
-      return claimFolder(folder)
-    } catch (error) {
-      if (!(error instanceof FolderTaken)) throw error
-    }
-    await sleep(100)
-  }
 }
 
 /** Another checkout on this machine may still use a template that is younger (ms). */
