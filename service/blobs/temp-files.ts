@@ -55,7 +55,7 @@ export class TempFile {
   readonly #path: string
   readonly #file: FileHandle
   readonly #discarded: () => void
-  #gathered = Buffer.allocUnsafe(GATHER)
+  #gathered = Buffer.alloc(0)
   #length = 0
 
   constructor(path: string, file: FileHandle, discarded: () => void) {
@@ -67,6 +67,7 @@ export class TempFile {
   async write(chunk: Uint8Array): Promise<void> {
     if (this.#length + chunk.length > GATHER) await this.#flush()
     if (chunk.length > GATHER) return await writeAll(this.#file, chunk)
+    this.#makeRoom(chunk.length)
     this.#gathered.set(chunk, this.#length)
     this.#length += chunk.length
   }
@@ -84,6 +85,15 @@ export class TempFile {
     await this.#file.close()
     await rm(this.#path, { force: true })
     this.#discarded()
+  }
+
+  /** Most files are small: room is made as it is needed. */
+  #makeRoom(more: number): void {
+    const needed = this.#length + more
+    if (needed <= this.#gathered.length) return
+    const larger = Buffer.allocUnsafe(Math.min(GATHER, Math.max(needed, 4 * this.#gathered.length)))
+    larger.set(this.#gathered.subarray(0, this.#length))
+    this.#gathered = larger
   }
 
   async #flush(): Promise<void> {
