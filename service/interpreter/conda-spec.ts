@@ -18,6 +18,14 @@ export function specChannel(spec: string): string | undefined {
   return PARTS.exec(spec)?.[1]
 }
 
+/**
+ * Whether conda reads the name of a channel as that of a folder on the machine.
+ * https://github.com/conda/conda/blob/main/conda/common/path/__init__.py (`is_path`)
+ */
+export function isFolder(channel: string): boolean {
+  return /^(?:\.{1,2}(?:[/\\]|$)|~|[/\\]|[a-z]:[/\\]|file:)/i.test(channel)
+}
+
 /** Whether it asks for one build of one version. */
 export function isExact(spec: string): boolean {
   return EXACT.test(PARTS.exec(spec)?.[3] ?? '')

@@ -52,6 +52,7 @@ test('addresses with credentials are refused, as they would be shown and kept; a
     ['conda-x.lock', '@EXPLICIT\n# pip six @ https://user:secret@example.com/six-1-py3-none-any.whl\n', 2],
     ['environment.yml', 'channels:\n- https://user:secret@example.com/ours\ndependencies: [python]\n', 2],
     ['environment.yml', 'dependencies: [python, "https://example.com/t/secret/ours::x"]\n', 1],
+    ['environment.yml', 'dependencies: [python, "https://user:secret@example.com/ours/noarch/x-1-0.conda"]\n', 1],
     ['conda-lock.yml', lock, 4],
   ] as const)
     await assert.rejects(

@@ -69,6 +69,19 @@ for (const [what, text, message] of BAD_YAML)
     })
   })
 
+const FOLDERS = ['./local', '../shared', '.', '~/ch', '/opt/ch', 'C:\\ch', 'file:///opt/ch']
+for (const folder of FOLDERS)
+  test(`a channel that is a folder is refused by its line: ${folder}`, async () => {
+    const refused = async (text: string, line: number) =>
+      await assert.rejects(load({ 'environment.yml': text }, 'environment.yml'), {
+        name: 'EnvironmentFileError',
+        message: `environment.yml:${line}: ${folder}: to conda this channel is a folder, which the service does not have`,
+        hint: /^Serve it by https, and name it here by its address or in MEADOW_CONDA_CHANNELS/,
+      })
+    await refused(`dependencies: [python]\nchannels:\n  - conda-forge\n  - ${folder}\n`, 4)
+    await refused(`dependencies:\n  - python\n  - ${folder}::tool=1\n`, 3)
+  })
+
 const YAML = `name: x
 channels: [ours, nodefaults, defaults]
 dependencies:

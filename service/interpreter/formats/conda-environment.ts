@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 import { forLinux } from '../../../common/conda-files.ts'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { checkPython, condaLock, condaTarget, hasCredentials } from '../conda.ts'
-import { isExact, specChannel, specName, withoutSubdir } from '../conda-spec.ts'
+import { isExact, isFolder, specChannel, specName, withoutSubdir } from '../conda-spec.ts'
 import { type RefusedStep, ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import type { InterpreterSpec } from '../spec.ts'
 import { condaPip } from './conda-pip.ts'
@@ -77,16 +77,21 @@ export const condaEnvironmentFormat: Format = {
   },
 }
 
-/** Addresses of channels are shown, and kept in locks. */
 function checkChannels(path: string, { channels, specs }: CondaYaml): void {
-  const found = [...channels, ...specs].find(({ text }) => hasCredentials(`${text}/`))
-  if (found === undefined) return
-  throw new EnvironmentFileError(
-    path,
-    found.line,
-    'the address of this channel holds a user name, password or token',
-    'Take it out; credentials come in a later version.',
-  )
+  const fail = (line: number, why: string, hint: string) => new EnvironmentFileError(path, line, why, hint)
+  // Addresses of channels are shown, and kept in locks.
+  const secret = [...channels, ...specs].find(({ text }) => hasCredentials(`${text}/`))
+  if (secret) {
+    const why = 'the address of this channel holds a user name, password or token'
+    throw fail(secret.line, why, 'Take it out; credentials come in a later version.')
+  }
+  const named = [...channels, ...specs.map(({ text, line }) => ({ text: specChannel(text) ?? '', line }))]
+  const folder = named.find(({ text }) => isFolder(text))
+  if (folder) {
+    const why = `${folder.text}: to conda this channel is a folder, which the service does not have`
+    const hint = 'Serve it by https, and name it here by its address or in MEADOW_CONDA_CHANNELS on the service.'
+    throw fail(folder.line, why, hint)
+  }
 }
 
 function checkSpecs(path: string, { specs }: CondaYaml): void {
