@@ -80,9 +80,22 @@ export function condaArtifact(
     url,
     filename,
     ...(known.sha256 !== undefined && { sha256: known.sha256 }),
+    ...(known.md5 !== undefined && { md5: known.md5 }),
     ...(known.size !== undefined && { size: known.size }),
-    conda: { build, channel, subdir, ...(known.md5 !== undefined && { md5: known.md5 }) },
+    conda: { build, channel, subdir },
   }
+}
+
+/** A package as a line of an explicit list; one of pip as conda-lock has it there. */
+function lineOf({ name, kind, url, commit, subdirectory, sha256, md5 }: Artifact): string {
+  const hash = sha256 ?? md5
+  if (kind === 'conda') return hash === undefined ? `${url}` : `${url}#${hash}`
+  const parts = [
+    ...(hash === undefined ? [] : [`${sha256 === undefined ? 'md5' : 'sha256'}=${hash}`]),
+    ...(subdirectory === undefined ? [] : [`subdirectory=${subdirectory}`]),
+  ]
+  const address = commit === undefined ? url : `git+${url}@${commit}`
+  return `# pip ${name} @ ${address}${parts.length > 0 ? `#${parts.join('&')}` : ''}`
 }
 
 /** A lock of conda packages. Its text is an explicit list, as `conda create --file` takes it. */
@@ -97,7 +110,7 @@ export function condaLock(
     `# platform: ${part.subdir}`,
     ...Object.entries(part.variables).map(([name, value]) => `# ${name}=${JSON.stringify(value)}`),
     '@EXPLICIT',
-    ...sorted.map(({ url, sha256, conda }) => `${url}${sha256 ? `#${sha256}` : conda?.md5 ? `#${conda.md5}` : ''}`),
+    ...sorted.map(lineOf),
     '',
   ].join('\n')
   return {

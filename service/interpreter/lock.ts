@@ -34,6 +34,8 @@ export interface Artifact {
    * dependencies for each commit (`pinSources`).
    */
   sha256?: string
+  /** Hex, where the lock says it: what the first fetch is checked by where there is no sha256. */
+  md5?: string
   /** Bytes, where the lock says it. */
   size?: number
   /** The systems that all of its wheels are for (`macOS`), where this one is none of them, and the marker of those. */
@@ -50,8 +52,6 @@ export interface CondaPackage {
   channel: string
   /** `linux-64`, `noarch` */
   subdir: string
-  /** Hex, where the lock says it. */
-  md5?: string
   /** Where a Python has its packages, where it says so: `lib/python3.13t/site-packages`. */
   sitePackages?: string
 }

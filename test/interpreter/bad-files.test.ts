@@ -4,9 +4,14 @@ import type { EnvironmentFileError } from '../../common/environment-file-error.t
 import { loadSpec } from '../../service/interpreter/formats.ts'
 import { codeFiles } from '../support/code-files.ts'
 
-/** What a file of packages for pip may be instead of what it should: every format through the same cases. */
+/** What a file may be instead of what it should: every format through the same cases. */
 
 const PROJECT = '[project]\nname = "wood"\nversion = "1"\ndependencies = ["idna"]\n'
+const PYTHON = 'https://conda.example.com/ours/linux-64/python-3.11.7-h1_0.conda'
+const CONDA_LOCK = `version: 1
+package:
+- {name: python, version: 3.11.7, manager: conda, platform: linux-64, url: ${PYTHON}, hash: {}}
+`
 const POETRY = '[tool.poetry]\nname = "wood"\nversion = "1"\n'
 
 /** Each with files that go with it. */
@@ -21,6 +26,14 @@ const FORMATS = [
     empty: /is empty/,
   },
   { path: 'pylock.toml', text: 'lock-version = "1.0"\npackages = []\n', beside: {}, empty: /is empty/ },
+  {
+    path: 'environment.yml',
+    text: 'dependencies:\n- python\n- pip:\n  - six\n',
+    beside: {},
+    empty: /it is empty/,
+  },
+  { path: 'conda-linux-64.lock', text: `@EXPLICIT\n${PYTHON}\n`, beside: {}, empty: /it is empty/ },
+  { path: 'conda-lock.yml', text: CONDA_LOCK, beside: {}, empty: /it is empty/ },
 ]
 
 for (const { path, text, beside, empty } of FORMATS) {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { InterpreterRequest } from '../../common/contract.ts'
 import type { EnvironmentFileError } from '../../common/environment-file-error.ts'
-import { loadSpec, lockSpec } from '../../service/interpreter/formats.ts'
+import { loadSpec, locate, lockSpec, notesOn } from '../../service/interpreter/formats.ts'
+import type { Artifact } from '../../service/interpreter/lock.ts'
 import type { Resolve } from '../../service/interpreter/resolution.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { exampleProbe } from '../support/probe.ts'
@@ -22,7 +23,7 @@ test('an explicit list is taken as it is, whatever it is called', async () => {
   for (const name of ['conda-linux-64.lock', 'spec-file.txt']) {
     const { artifacts, conda } = await lock({ [name]: text }, name)
     assert.deepEqual(
-      artifacts.map((artifact) => [artifact.name, artifact.kind, artifact.sha256, artifact.conda?.md5]),
+      artifacts.map((artifact) => [artifact.name, artifact.kind, artifact.sha256, artifact.md5]),
       [
         ['a', 'conda', undefined, 'b'.repeat(32)],
         ['python', 'conda', HASH, undefined],
@@ -32,35 +33,102 @@ test('an explicit list is taken as it is, whatever it is called', async () => {
   }
 })
 
+const WHEEL = 'https://files.example.com/md-2.0-py3-none-any.whl'
+const COMMIT = 'c'.repeat(40)
+const TOOL = `git+https://git.example.com/o/tool.git@${COMMIT}`
+
+const PIP_LINES: [line: string, expected: Partial<Artifact>][] = [
+  [`md @ ${WHEEL}`, { kind: 'wheel', version: '2.0', url: WHEEL }],
+  [`md @ ${WHEEL}#sha256=${HASH.toUpperCase()}`, { kind: 'wheel', sha256: HASH }],
+  [`md @ ${WHEEL}#md5=${'b'.repeat(32)}`, { kind: 'wheel', md5: 'b'.repeat(32), url: WHEEL }],
+  [`tool @ ${TOOL}`, { kind: 'vcs', commit: COMMIT, url: 'https://git.example.com/o/tool.git' }],
+  [`tool @ ${TOOL}#sha256=${COMMIT}`, { kind: 'vcs', commit: COMMIT }],
+  [`tool @ ${TOOL}#subdirectory=Sub`, { kind: 'vcs', commit: COMMIT, subdirectory: 'Sub' }],
+]
+for (const [line, expected] of PIP_LINES)
+  test(`a package of pip in an explicit list: ${line}`, async () => {
+    const { artifacts, text } = await lock({ 'x.txt': `@EXPLICIT\n${PYTHON}\n# pip ${line}\n` }, 'x.txt')
+    const found = artifacts.find(({ kind }) => kind !== 'conda')
+    assert.partialDeepStrictEqual(found, { name: line.split(' ', 1)[0], ...expected })
+    assert.equal(found?.sha256, expected.sha256)
+    // What is kept says the same.
+    const again = await lock({ 'x.txt': text }, 'x.txt')
+    assert.deepEqual(again.artifacts, artifacts)
+  })
+
+test('what pip has to ask an index for is resolved on top of the list, each line where it was', async () => {
+  const lines = ['six === 1.16.0', `md @ ${WHEEL}#sha256=${HASH}`, 'tool @ git+https://git.example.com/o/tool@v1']
+  const text = ['@EXPLICIT', PYTHON, ...lines.map((line) => `# pip ${line}`), ''].join('\n')
+  const spec = await load({ 'x.txt': text }, 'x.txt')
+  const { artifacts, conda } = await lockSpec(spec, exampleProbe, unasked)
+  assert.deepEqual([artifacts.map(({ name }) => name), conda?.pip], [['python'], lines])
+  assert.equal(spec.files['x.txt.pip.txt'], `\n\n${lines.join('\n')}\n`)
+  assert.deepEqual(locate(spec, 'six'), { file: 'x.txt', line: 3 })
+})
+
+test('what conda brings as well is for the resolver', async () => {
+  const { conda } = await lock({ 'x.txt': `@EXPLICIT\n${PYTHON}\n# pip python @ ${WHEEL}\n` }, 'x.txt')
+  assert.deepEqual(conda?.pip, [`python @ ${WHEEL}`])
+})
+
 const BAD_LISTS: [what: string, text: string, message: RegExp][] = [
   ['empty', '', /^conda-x\.lock: it is empty$/],
   ['without its mark', `${PYTHON}\n`, /no line @EXPLICIT$/],
   ['a line that is no URL', `@EXPLICIT\nnumpy=1\n`, /^conda-x\.lock:2: numpy=1 is no URL/],
   ['a hash that is none', `@EXPLICIT\n${PYTHON}#123\n`, /^conda-x\.lock:2: #123 is neither an md5 nor a sha256/],
+  ...[
+    [`md @ ${WHEEL}#sha256=zz`, /^# pip md: #sha256=zz is no sha256$/] as const,
+    [`md @ ${WHEEL}#sha256=${COMMIT}`, /^# pip md: #sha256=c+ is no sha256$/] as const,
+    [`md @ ${WHEEL}#md5=${HASH}`, /^# pip md: #md5=a+ is no md5$/] as const,
+    [`md @ ${WHEEL}#${HASH}`, /^# pip md: #a+ is neither a sha256, an md5 nor a subdirectory$/] as const,
+    [`tool @ ${TOOL}#sha256=${'d'.repeat(40)}`, /^# pip tool: #sha256=d+ is no sha256$/] as const,
+    ['md @ https://files.example.com/md', /^# pip md: https:\S+\/md is no wheel or source distribution/] as const,
+    ['md @ ./md', /^pip: \.\/md: there is no such file in the repository/] as const,
+    ['md', /^# pip md: this is neither NAME @ URL nor NAME==VERSION$/] as const,
+    ['installs the rest later', /^# pip installs the rest later: this is neither/] as const,
+    ['six >=1', /^# pip six >=1: this is neither/] as const,
+    ['six === 1.0 --hash=sha256:aa', /^pip: --hash sha256:aa has 2 hex digits$/] as const,
+    ['--no-such-option', /^pip: --no-such-option: this option is not supported$/] as const,
+    [`md @ ${WHEEL}\n# pip MD==1`, /^md is listed on line 3 already$/, 4] as const,
+  ].map(([line, message, at = 3]): [string, string, RegExp] => [
+    `# pip ${line}`,
+    `@EXPLICIT\n${PYTHON}\n# pip ${line}\n`,
+    new RegExp(`^conda-x\\.lock:${at}: ${message.source.slice(1)}`),
+  ]),
   ['twice the same', `@EXPLICIT\n${PYTHON}\n\n${PYTHON}\n`, /^conda-x\.lock:4: python is listed on line 2 already/],
 ]
 for (const [what, text, message] of BAD_LISTS)
   test(`an explicit list is refused: ${what}`, async () => {
-    await assert.rejects(load({ 'conda-x.lock': text }, 'conda-x.lock'), { name: 'EnvironmentFileError', message })
+    const error = { name: 'EnvironmentFileError', message, hint: /./ }
+    await assert.rejects(load({ 'conda-x.lock': text }, 'conda-x.lock'), error)
   })
 
 test('addresses with credentials are refused, as they would be shown and kept; and are not shown', async () => {
   const lock = LOCKED.replace(PYTHON, PYTHON.replace('//', '//user:secret@'))
+  const pipLock = (url: string) => LOCKED.replace(/'https[^']*six[^']*'/, `'${url}'`).replace('docs', 'main')
+  const list = (line: string) => `@EXPLICIT\n${PYTHON}\n# pip ${line}\n`
   for (const [path, text, line] of [
     ['conda-x.lock', '@EXPLICIT\nhttps://user:secret@example.com/linux-64/x-1-0.conda\n', 2],
     ['conda-x.lock', '@EXPLICIT\nhttps://example.com/t/secret/ours/linux-64/x-1-0.conda\n', 2],
-    ['conda-x.lock', '@EXPLICIT\n# pip six @ https://user:secret@example.com/six-1-py3-none-any.whl\n', 2],
+    ['conda-x.lock', list('six @ https://user:secret@example.com/six-1-py3-none-any.whl'), 3],
+    ['conda-x.lock', list('six @ https://secret@example.com/six-1-py3-none-any.whl#sha256=zz'), 3],
+    ['conda-x.lock', list('six @ https://user:secret@example.com/nothing'), 3],
+    ['conda-x.lock', list(`tool @ git+https://user:secret@example.com/tool@${COMMIT}`), 3],
+    ['conda-x.lock', list('tool @ git+ssh://user:secret@example.com/tool@v1'), 3],
+    ['conda-x.lock', list('--extra-index-url https://user:secret@example.com/simple'), 3],
     ['environment.yml', 'channels:\n- https://user:secret@example.com/ours\ndependencies: [python]\n', 2],
     ['environment.yml', 'dependencies: [python, "https://example.com/t/secret/ours::x"]\n', 1],
     ['environment.yml', 'dependencies: [python, "https://user:secret@example.com/ours/noarch/x-1-0.conda"]\n', 1],
     ['conda-lock.yml', lock, 4],
+    ['conda-lock.yml', pipLock('https://user:secret@example.com/six-1-py3-none-any.whl'), 6],
+    ['conda-lock.yml', pipLock(`git+https://user:secret@example.com/six@${COMMIT}`), 6],
   ] as const)
     await assert.rejects(
       async () => await lockSpec(await load({ [path]: text }, path), exampleProbe, unasked),
       (error: EnvironmentFileError) => {
         assert.deepEqual([error.name, error.line], ['EnvironmentFileError', line])
-        assert.match(error.message, /user name, password or token/)
-        assert.doesNotMatch(error.message, /secret/)
+        assert.match(error.message, /user name(?:,| or) password/)
+        assert.doesNotMatch(`${error.message} ${error.hint}`, /secret/)
         return true
       },
     )
@@ -132,11 +200,84 @@ test('packages of pip in a lock: a wheel, a source, a repository; not what lies 
   )
 })
 
-test('conda-lock.yml: without this platform, of another version, no YAML', async () => {
+test('conda-lock.yml: without this platform', async () => {
   const mac = LOCKED.replaceAll('platform: linux-64', 'platform: osx-64')
   await assert.rejects(lock({ 'conda-lock.yml': mac }, 'conda-lock.yml'), { message: /made for osx-64, osx-arm64 and/ })
-  const bad = (text: string) => load({ 'conda-lock.yml': text }, 'conda-lock.yml')
-  await assert.rejects(bad(LOCKED.replace('version: 1', 'version: 2')), { message: /version 1: version/ })
-  await assert.rejects(bad('version: 1\npackage: ['), { name: 'EnvironmentFileError', message: /conda-lock\.yml/ })
-  await assert.rejects(bad(''), { message: /it is empty/ })
+})
+
+const ANEW = /^Make it anew: conda-lock lock /
+const BAD_LOCKS: [what: string, text: string, message: string, hint?: RegExp][] = [
+  ['nothing but a comment', '# nothing\n', ': it is empty'],
+  ['no YAML', 'version: 1\npackage: [\n', ':3: is no YAML: Flow sequence in block collection must be sufficiently'],
+  ['an alias to nothing', 'version: 1\npackage: *all\n', ': is no YAML: Unresolved alias'],
+  ['a text', 'conda-lock\n', ':1: it must be a mapping with "version: 1" and "package:"'],
+  ['a list', '# made\n- version: 1\n', ':2: it must be a mapping with "version: 1" and "package:"'],
+  ['another version', LOCKED.replace('version: 1', 'version: 2'), ':1: version: it must be 1, as conda-lock writes it'],
+  [
+    'a lock of pixi',
+    'version: 6\nenvironments: {default: {}}\npackages: []\n',
+    ':1: version: it must be 1, as conda-lock writes it',
+    /^It is a lock of pixi: "pixi workspace export conda-explicit-spec \."/,
+  ],
+  ['no version', LOCKED.replace('version: 1\n', ''), ':1: version: it is missing'],
+  ['no packages', 'version: 1\n', ':1: package: it is missing'],
+  ['packages that are no list', 'version: 1\npackage:\n  six: 1\n', ':3: package: it must be a list of packages'],
+  ['a package that is none', `${LOCKED}- six\n`, ':7: package 4: it must be a mapping'],
+  ['a hash that is none', LOCKED.replace(`: ${HASH}`, ': abc'), ':4: python: hash.sha256: it must be 64 hex digits'],
+  ['an md5 that is none', LOCKED.replace(/md5: b/, 'md5: x'), ':4: python: hash.md5: it must be 32 hex digits'],
+  ['no hash', LOCKED.replace(/hash: \{md5[^}]*\}, /, ''), ':4: python: hash: it is missing'],
+  ['no name', LOCKED.replace('name: six, ', ''), ':6: package 3: name: it is missing'],
+  ['a version that is a number', LOCKED.replace('1.16.0', '1.16'), ':6: six: version: it must be text (in quotes'],
+  ['another manager', LOCKED.replace('manager: pip', 'manager: npm'), ':6: six: manager: it must be conda or pip'],
+]
+for (const [what, text, message, hint = ANEW] of BAD_LOCKS)
+  test(`a conda-lock.yml is refused by line and field: ${what}`, async () => {
+    await assert.rejects(load({ 'conda-lock.yml': text }, 'conda-lock.yml'), (error: EnvironmentFileError) => {
+      assert.equal(error.name, 'EnvironmentFileError', error.stack)
+      assert.equal(error.message.slice(0, `conda-lock.yml${message}`.length), `conda-lock.yml${message}`)
+      assert.match(error.hint, hint)
+      return true
+    })
+  })
+
+const SOURCED = LOCKED.replace('metadata: {', 'metadata: {sources: [environment.yml, ../pyproject.toml], ')
+const from = (environment: string, text = SOURCED) => ({ 'ci/conda-lock.yml': text, 'ci/environment.yml': environment })
+
+test('a conda-lock.yml that is older than its environment.yml is refused, by the line that was added', async () => {
+  const older = from('dependencies:\n  - python=3.11\n  - conda-forge::NumPy >=2\n')
+  await assert.rejects(lock(older, 'ci/conda-lock.yml'), {
+    name: 'ResolutionFailed',
+    message:
+      'ci/environment.yml:3: conda-forge::NumPy >=2: ci/conda-lock.yml has no such package, so it is older than this file',
+    hint: 'Run "conda-lock lock --lockfile ci/conda-lock.yml" and commit ci/conda-lock.yml.',
+  })
+  for (const [what, environment] of [
+    ['another version of what is there', 'dependencies: [python=3.12]\n'],
+    ['a line for another platform', 'dependencies:\n  - python\n  - pywin32  # [win]\n'],
+    ['a category that was not locked', 'category: docs\ndependencies: [python, sphinx]\n'],
+    ['what conda-lock does not read', 'dependencies: [python, {sel(linux): [libx]}]\n'],
+  ] as const) {
+    const text = SOURCED.replace(/^.*category: docs.*\n/m, '')
+    const { artifacts } = await lock(from(environment, text), 'ci/conda-lock.yml')
+    assert.equal(artifacts.length, 1, what)
+  }
+  await assert.rejects(load(from('dependencies: [\n'), 'ci/conda-lock.yml'), {
+    message: /^ci\/environment\.yml:2: is no/,
+  })
+})
+
+test('what a conda-lock.yml has too much, or too little for pip, is said', async () => {
+  const notes = async (environment: string, sources = '[environment.yml]') => {
+    const text = LOCKED.replace('metadata: {', `metadata: {sources: ${sources}, `)
+    return notesOn(await load(from(environment, text), 'ci/conda-lock.yml'))
+  }
+  assert.deepEqual(await notes('dependencies: [python, {pip: [six==1.16, "pywin32; os_name == 1"]}]\n'), [])
+  const fix =
+    'If it is older than that: Run "conda-lock lock --lockfile ci/conda-lock.yml" and commit ci/conda-lock.yml.'
+  assert.deepEqual(await notes('dependencies:\n  - pip:\n    - six\n    - Rich>=13\n'), [
+    `ci/conda-lock.yml has nothing of that name: rich of ci/environment.yml:4. ${fix}`,
+    `ci/conda-lock.yml has what environment.yml does not ask for: python. ${fix}`,
+  ])
+  // Who else asks for it is not known.
+  assert.deepEqual(await notes('dependencies: []\n', '[environment.yml, pyproject.toml]'), [])
 })

@@ -3,81 +3,94 @@ import { checkPython, condaArtifact, condaLock, condaTarget, fits, hasCredential
 import type { CondaTarget } from '../conda-target.ts'
 import type { Artifact } from '../lock.ts'
 import type { InterpreterSpec } from '../spec.ts'
-import { pipArtifact } from './conda-lock-pip.ts'
+import { CREDENTIALS, type PipLine, pipLine } from './conda-explicit-pip.ts'
+import { condaPip } from './conda-pip.ts'
 import { wrongPlatform } from './conda-platform.ts'
 import type { Format } from './format.ts'
 import { requiredText } from './required-text.ts'
 
-/** What `conda list --explicit` writes, with or without hashes; taken as it is. */
+/** What `conda list --explicit` or conda-lock writes, with or without hashes; taken as it is. */
 export const condaExplicitFormat: Format = {
   name: 'conda-explicit',
   options: [],
 
   async load(code, path) {
     const files = { [path]: await requiredText(code, path) }
-    readAll({ path, files })
-    return files
+    const { pip, open } = readAll({ path, files })
+    return { ...files, ...(await condaPip.load(code, path, open ? pip : [])) }
+  },
+
+  async local(code, { path, files }) {
+    return await condaPip.local(code, path, files)
   },
 
   async lock(spec, probe) {
     const target = condaTarget(spec.path, probe)
-    const packages = readAll(spec)
+    const { packages, pip, open } = readAll(spec)
     checkPlatform(spec.path, packages, target)
     const artifacts = packages.map(({ artifact }) => artifact)
     checkPython(spec, artifacts)
-    return condaLock(spec.path, artifacts, { subdir: target.subdir, variables: {}, pip: [] })
+    const direct = open ? [] : pip.flatMap(({ artifact }) => artifact ?? [])
+    const section = open ? pip.map(({ text }) => text) : []
+    return condaLock(spec.path, [...artifacts, ...direct], { subdir: target.subdir, variables: {}, pip: section })
   },
 
   locate(spec, name) {
-    const found = readAll(spec).find(({ artifact }) => artifact.name === name)
-    return found && { file: spec.path, line: found.line }
+    const { packages, pip } = readAll(spec)
+    const found = packages.find(({ artifact }) => artifact.name === name) ?? pip.find((each) => each.name === name)
+    return found ? { file: spec.path, line: found.line } : condaPip.locate(spec, name)
   },
 }
 
-/** `# pip NAME @ URL#sha256=HEX` */
-const PIP = /^# pip (\S+) @ ([^#\s]+)(?:#sha256=([0-9a-f]{64}))?$/
-const CREDENTIALS = 'its address holds a user name, password or token'
+const PIP = '# pip '
 
 interface Row {
   artifact: Artifact
   line: number
 }
 
-function readAll({ path, files }: Pick<InterpreterSpec, 'path' | 'files'>): Row[] {
+/** What a list says. */
+interface Listed {
+  packages: Row[]
+  /** What pip installs on top. */
+  pip: PipLine[]
+  /** Whether that has to be resolved: else it is taken as it is, without what it asks for in its turn. */
+  open: boolean
+}
+
+function readAll({ path, files }: Pick<InterpreterSpec, 'path' | 'files'>): Listed {
   const lines = (files[path] ?? '').split('\n').map((text, index) => ({ text: text.trim(), line: index + 1 }))
-  const said = lines.filter(({ text }) => PIP.test(text) || (text !== '' && !text.startsWith('#')))
+  const said = lines.filter(({ text }) => text !== '' && !text.startsWith('#'))
   if (!said.some(({ text }) => text === '@EXPLICIT')) {
     const why = said.length === 0 ? 'it is empty' : 'it has no line @EXPLICIT'
     throw new EnvironmentFileError(path, undefined, why, 'Make it by: conda list --explicit --sha256 > FILE')
   }
-  const rows = said
-    .filter(({ text }) => text !== '@EXPLICIT')
-    .map((line) => (PIP.test(line.text) ? pipLine(path, line) : parseLine(path, line)))
-  const seen = new Map<string, number>()
-  for (const { artifact, line } of rows) {
-    const before = seen.get(artifact.name)
-    if (before !== undefined) {
-      const hint = 'Keep one of the two lines.'
-      throw new EnvironmentFileError(path, line, `${artifact.name} is listed on line ${before} already`, hint)
-    }
-    seen.set(artifact.name, line)
-  }
-  return rows
+  const packages = said.filter(({ text }) => text !== '@EXPLICIT').map((line) => parseLine(path, line))
+  const pip = lines
+    .filter(({ text }) => text.startsWith(PIP))
+    .map(({ text, line }) => pipLine(path, { text: text.slice(PIP.length).trim(), line }))
+  const names = linesOf(
+    path,
+    packages.map(({ artifact, line }) => ({ name: artifact.name, line })),
+  )
+  linesOf(path, pip)
+  // What conda brings as well is for the resolver to see to.
+  return { packages, pip, open: pip.some(({ name, artifact }) => !artifact || names.has(name ?? '')) }
 }
 
-/** A package of pip that conda-lock renders for what can install it: a comment for all others. */
-function pipLine(path: string, { text, line }: { text: string; line: number }): Row {
-  const [, name = '', url = '', sha256] = PIP.exec(text) ?? []
-  const hint = 'Render the list anew with conda-lock, or put conda-lock.yml itself in its place.'
-  if (hasCredentials(url)) throw new EnvironmentFileError(path, line, `${name}: ${CREDENTIALS}`, hint)
-  const artifact = pipArtifact({ name, url, sha256 })
-  if (artifact) return { artifact, line }
-  throw new EnvironmentFileError(
-    path,
-    line,
-    `${name}: ${url} is no wheel or source distribution that can be fetched`,
-    hint,
-  )
+/** @throws {EnvironmentFileError} where a name is listed twice */
+function linesOf(path: string, rows: { name?: string; line: number }[]): Map<string, number> {
+  const seen = new Map<string, number>()
+  for (const { name, line } of rows) {
+    if (name === undefined) continue
+    const before = seen.get(name)
+    if (before !== undefined) {
+      const hint = 'Keep one of the two lines.'
+      throw new EnvironmentFileError(path, line, `${name} is listed on line ${before} already`, hint)
+    }
+    seen.set(name, line)
+  }
+  return seen
 }
 
 function parseLine(path: string, { text, line }: { text: string; line: number }): Row {
@@ -98,7 +111,7 @@ function parseLine(path: string, { text, line }: { text: string; line: number })
 
 /** Before any download: its URLs say which platform each package is for. */
 function checkPlatform(path: string, rows: Row[], target: CondaTarget): void {
-  const foreign = rows.filter(({ artifact }) => artifact.conda && !fits(artifact.conda.subdir, target))
+  const foreign = rows.filter(({ artifact }) => !fits(artifact.conda?.subdir ?? '', target))
   const [first] = foreign
   if (!first) return
   const names = foreign.map(({ artifact }) => `${artifact.name} ${artifact.version}`)

@@ -1,5 +1,7 @@
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Artifact } from '../lock.ts'
+import type { Place } from './format.ts'
+import { gitSource } from './git-sources.ts'
 
 /** A package of pip, as conda-lock writes it. */
 interface LockedByPip {
@@ -9,21 +11,29 @@ interface LockedByPip {
   url: string
   /** Hex; of a git dependency, which has none, conda-lock writes the commit here. */
   sha256?: string | undefined
+  md5?: string | undefined
 }
 
-/** A wheel or source distribution by its URL, or a git repository at a commit; undefined where it is neither. */
-export function pipArtifact({ name, version, url, sha256 }: LockedByPip): Artifact | undefined {
-  const named = { name: normalizeName(name), url: url.replace(/#.*$/, '') }
-  const git = /^git\+([a-z]+:\/\/[^@]+)@([0-9a-f]{40})$/.exec(named.url)
+/**
+ * A wheel or source distribution by its URL, or a git repository at a commit; undefined where it is neither.
+ * @throws {EnvironmentFileError} for a repository that can't be reached without credentials
+ */
+export function pipArtifact(place: Place, { name, version, url, sha256, md5 }: LockedByPip): Artifact | undefined {
+  const [address = '', fragment = ''] = url.split('#', 2)
+  const git = gitSource(place, url)
+  const subdirectory = git ? git.subdirectory : new URLSearchParams(fragment).get('subdirectory')
+  const named = { name: normalizeName(name), ...(subdirectory && { subdirectory }) }
   if (git) {
-    const [, repository = '', commit = ''] = git
-    return { ...named, version: version ?? '0', kind: 'vcs', url: repository, commit, filename: named.name }
+    const { url, ref = '' } = git
+    if (!/^[0-9a-f]{40}$/.test(ref)) return undefined
+    return { ...named, version: version ?? '0', kind: 'vcs', url, commit: ref, filename: named.name }
   }
-  if (!/^https?:/.test(url) || !URL.canParse(url)) return undefined
-  const filename = decodeURIComponent(new URL(url).pathname.split('/').at(-1) ?? '')
+  if (!/^https?:/.test(address) || !URL.canParse(address)) return undefined
+  const filename = decodeURIComponent(new URL(address).pathname.split('/').at(-1) ?? '')
   const [, stated = ''] =
     /^[^-]+-([^-]+)-.*\.whl$/.exec(filename) ?? /^.+-([^-]+)\.(?:tar\.\w+|zip|tgz)$/.exec(filename) ?? []
   if (stated === '') return undefined
   const kind = filename.endsWith('.whl') ? 'wheel' : 'sdist'
-  return { ...named, version: version ?? stated, kind, filename, ...(sha256?.length === 64 && { sha256 }) }
+  const hash = sha256 ? { sha256 } : md5 ? { md5 } : {}
+  return { ...named, version: version ?? stated, kind, url: address, filename, ...hash }
 }

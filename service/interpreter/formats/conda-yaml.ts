@@ -1,5 +1,6 @@
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml'
+import { isMap, isScalar, isSeq, type YAMLMap } from 'yaml'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
+import { readYaml, type YamlFile } from './read-yaml.ts'
 
 /** A line of text, from 1. */
 export interface TextAt {
@@ -38,16 +39,15 @@ export function parseCondaYaml(path: string, text: string): CondaYaml {
 /** A YAML file whose every complaint has its line. */
 class Reader {
   readonly #path: string
-  readonly #text: string
-  readonly #lines = new LineCounter()
+  readonly #yaml: YamlFile
 
   constructor(path: string, text: string) {
     this.#path = path
-    this.#text = text
+    this.#yaml = readYaml(path, text, 'Correct that line.')
   }
 
   read(): CondaYaml {
-    const root = this.#parse()
+    const root = this.#root()
     for (const { key } of root.items) {
       const name = isScalar(key) ? String(key.value) : '?'
       if (KEYS.has(name)) continue
@@ -65,17 +65,11 @@ class Reader {
     throw this.#fail(root, 'dependencies: nothing is listed', 'List at least python.')
   }
 
-  #parse(): YAMLMap {
-    const options = { lineCounter: this.#lines, prettyErrors: false, logLevel: 'silent' } as const
-    const document = parseDocument(this.#text, options)
-    const [error] = document.errors
-    if (error) {
-      const { line } = this.#lines.linePos(error.pos[0])
-      throw new EnvironmentFileError(this.#path, line, `is no YAML: ${error.message}`, 'Correct that line.')
-    }
-    if (document.contents === null) throw this.#fail(undefined, 'it is empty', 'List dependencies, at least python.')
-    if (isMap(document.contents)) return document.contents as YAMLMap
-    throw this.#fail(document.contents, 'it is no mapping', 'It must hold "dependencies:" and a list below.')
+  #root(): YAMLMap {
+    const { contents } = this.#yaml.document
+    if (contents === null) throw this.#fail(undefined, 'it is empty', 'List dependencies, at least python.')
+    if (isMap(contents)) return contents as YAMLMap
+    throw this.#fail(contents, 'it is no mapping', 'It must hold "dependencies:" and a list below.')
   }
 
   #dependency(item: unknown, result: CondaYaml): void {
@@ -133,15 +127,10 @@ class Reader {
 
   #textOf(node: unknown): TextAt {
     const text = isScalar(node) ? String(node.source ?? node.value).trim() : ''
-    return { text, line: this.#lineOf(node) ?? 1 }
-  }
-
-  #lineOf(node: unknown): number | undefined {
-    const start = (node as Node | undefined)?.range?.[0]
-    return start === undefined ? undefined : this.#lines.linePos(start).line
+    return { text, line: this.#yaml.lineOf(node) ?? 1 }
   }
 
   #fail(node: unknown, message: string, hint: string): EnvironmentFileError {
-    return new EnvironmentFileError(this.#path, this.#lineOf(node), message, hint)
+    return new EnvironmentFileError(this.#path, this.#yaml.lineOf(node), message, hint)
   }
 }

@@ -59,7 +59,9 @@ export function checkRequirement(place: Place, { name, text, options }: ParsedRe
   if (/^(?:hg|svn|bzr)\+/i.test(target)) {
     fail(`${who}: of version control only git is supported`, 'Ask for a release: name==version.')
   }
-  const url = URL.canParse(target) ? new URL(target) : fail(`${who}: ${target} is no URL`, 'Correct it.')
+  const url = URL.canParse(target)
+    ? new URL(target)
+    : fail(`${who}: ${withoutCredentials(target)} is no URL`, 'Correct it.')
   if (url.protocol !== 'https:') {
     fail(`${who}: ${withoutCredentials(target)} is not an https: URL`, 'Give an https: URL, or ask for name==version.')
   }

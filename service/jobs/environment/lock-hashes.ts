@@ -54,7 +54,7 @@ async function hashed(
   if (artifact.sha256 !== undefined || artifact.url === undefined || artifact.kind === 'vcs') return artifact
   const file = await download(fetcher, artifact, { signal })
   await fetched.keep(file)
-  const md5 = artifact.conda?.md5
+  const { md5 } = artifact
   if (md5 !== undefined) {
     const hash = createHash('md5')
     await pipeline(createReadStream(file.file), hash, { signal })
