@@ -12,15 +12,17 @@ let channel: CondaChannel
 let service: ServiceUnderTest
 let project: Project
 let locked: CondaLocked
+let sources: Record<string, string>
 before(async () => {
   channel = await condaChannel()
   const source = (category: string, lines: string[]) =>
     `channels: [${channel.url}]\ncategory: ${category}\ndependencies:\n${lines.map((line) => `  - ${line}\n`).join('')}`
-  locked = await condaLocked({
+  sources = {
     'main.yml': source('main', ['python=3.11', 'leaf1', 'pip', 'pip:\n    - six==1.16.0']),
     'dev.yml': source('dev', ['greetplus']),
     'docs.yml': source('docs', ['greetdocs']),
-  })
+  }
+  locked = await condaLocked(sources)
   service = await ServiceUnderTest.start({ MEADOW_STANDBYS: '0', MEADOW_CONDA_CHANNELS: `test=${channel.url}` })
   project = await service.project('octo/locks')
 })
@@ -34,17 +36,34 @@ async function names(files: Record<string, string>, request: Partial<Interpreter
   const build = await project.built(await project.build(commit, { interpreter: 'auto', ...request }))
   assert.equal(build.state, 'finished', `${build.message} ${build.hint}`)
   const say = 'import importlib.metadata as m; print(*sorted(each.name for each in m.distributions()))'
-  const { stdout } = await project.ran(commit, { args: ['python', '-c', say], interpreter: 'auto', ...request })
-  return { names: stdout.toString().trim().split(' '), build }
+  const { stdout, notes } = await project.ran(commit, { args: ['python', '-c', say], interpreter: 'auto', ...request })
+  return { names: stdout.toString().trim().split(' '), build, notes }
 }
 
 const MAIN = ['leaf1', 'pip', 'six']
 const DEV = ['greet', 'greetplus', ...MAIN]
 
-test('conda-lock.yml: main and dev, packages of pip on top', async () => {
-  const { names: found, build } = await names({ 'conda-lock.yml': locked.unified })
+test('conda-lock.yml: main and dev, packages of pip on top; no fault is found with what it was made from', async () => {
+  const { names: found, build, notes } = await names({ 'conda-lock.yml': locked.unified, ...sources })
   assert.deepEqual(found, DEV)
   assert.deepEqual(build.cache?.unpinned, [])
+  assert.deepEqual(
+    notes.filter((note) => note.includes('conda-lock.yml has')),
+    [],
+  )
+})
+
+test('conda-lock.yml: older than what it was made from: a line that was added, one that was removed', async () => {
+  const asked = async (changed: Record<string, string>) => {
+    const commit = await project.commit({ 'conda-lock.yml': locked.unified, ...sources, ...changed })
+    return await project.build(commit, { interpreter: 'auto' })
+  }
+  const { message, hint } = await project.built(await asked({ 'dev.yml': `${sources['dev.yml']}  - leaf2\n` }))
+  assert.equal(message, 'dev.yml:5: leaf2: conda-lock.yml has no such package, so it is older than this file')
+  assert.equal(hint, 'Run "conda-lock lock --lockfile conda-lock.yml" and commit conda-lock.yml.')
+  const removed = await asked({ 'main.yml': sources['main.yml']?.replace('  - leaf1\n', '') ?? '' })
+  const note = /^conda-lock\.yml has what main\.yml and dev\.yml and docs\.yml does not ask for: leaf1\. If it is older/
+  await project.eventsUntil(removed, (event) => event.kind === 'note' && note.test(event.text))
 })
 
 test('conda-lock.yml: the categories that are asked for, packages of two of them once', async () => {
