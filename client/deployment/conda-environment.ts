@@ -16,16 +16,17 @@ const CondaPackage = z.object({
 })
 type CondaPackage = z.infer<typeof CondaPackage>
 
-/** A conda environment as files that say it exactly. */
+/** A conda environment as a file that says it exactly. */
 export interface CondaEnvironment {
   /** `linux-64`, `osx-arm64` and so on. */
   platform: string
   /** What is only there for that platform: `numpy 2.1.0`. */
   foreign: string[]
-  /** As `conda list --explicit` gives it: enough where pip installed nothing. */
-  explicit: string
-  /** As `conda env export` gives it. */
-  exported: (pip: readonly string[]) => string
+  /**
+   * As `conda list --explicit` gives it, with lines of what pip installed behind. An export would not do: which package
+   * came from which channel is lost in it.
+   */
+  explicit: (pip: readonly string[]) => string
   /** Whether conda installed it. */
   holds: (name: string, version: string) => boolean
 }
@@ -51,8 +52,7 @@ export async function condaEnvironment(prefix: string): Promise<CondaEnvironment
   return {
     platform,
     foreign: foreign.map(({ name, version }) => `${name} ${version}`),
-    explicit: explicitOf(platform, packages),
-    exported: (pip) => exportOf(packages, pip),
+    explicit: (pip) => explicitOf(platform, packages, pip),
     holds: (name, version) => own.has(`${name} ${version}`),
   }
 }
@@ -61,22 +61,9 @@ function subdirOf({ url, subdir }: CondaPackage): string {
   return subdir ?? url.split('/').at(-2) ?? 'noarch'
 }
 
-function explicitOf(platform: string, packages: readonly CondaPackage[]): string {
+function explicitOf(platform: string, packages: readonly CondaPackage[], pip: readonly string[]): string {
   const lines = packages.map(({ url, sha256, md5 }) => `${url}${sha256 || md5 ? `#${sha256 ?? md5}` : ''}`)
-  return [`# platform: ${platform}`, '@EXPLICIT', ...lines, ''].join('\n')
-}
-
-function exportOf(packages: readonly CondaPackage[], pip: readonly string[]): string {
-  const channels = new Set(packages.map(({ url }) => url.split('/').slice(0, -2).join('/')))
-  const item = (text: string) => `- ${JSON.stringify(text)}`
-  return [
-    'channels:',
-    ...[...channels].map((channel) => `  ${item(channel)}`),
-    'dependencies:',
-    ...packages.map(({ name, version, build }) => `  ${item(`${name}=${version}=${build}`)}`),
-    ...(pip.length > 0 ? ['  - pip:', ...pip.map((line) => `    ${item(line)}`)] : []),
-    '',
-  ].join('\n')
+  return [`# platform: ${platform}`, '@EXPLICIT', ...lines, ...pip.map((line) => `# pip ${line}`), ''].join('\n')
 }
 
 /** An address without user and password, and without a token in its path as anaconda.org and others have it. */

@@ -105,7 +105,7 @@ function beside(path: string, project: string): string[] {
 }
 
 async function ofConda(named: string, project: string, python: LocalInterpreter): Promise<LocalEnvironment> {
-  const { platform, foreign, explicit, exported, holds } = await condaEnvironment(python.prefix)
+  const { platform, foreign, explicit, holds } = await condaEnvironment(python.prefix)
   if (!platform.startsWith('linux-') && platform !== 'noarch') {
     const linux = forLinux('environment.yml')
       .flat()
@@ -119,10 +119,7 @@ async function ofConda(named: string, project: string, python: LocalInterpreter)
   }
   const ofPip = (each: LocalPackage) => each.installer !== 'conda' && !holds(normalizeName(each.name), each.version)
   const { requirements, local } = freeze(python, ofPip)
-  const file =
-    requirements.length === 0
-      ? made(`.meadow/conda-${platform}.lock`, explicit)
-      : made('.meadow/environment.yml', exported(requirements))
+  const file = made(`.meadow/conda-${platform}.lock`, explicit(requirements))
   const why = `what the conda environment ${python.prefix} has`
   return { interpreter: file.path, files: [file], wanted: [], local, why }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { runCommand } from '../../machine/command.ts'
@@ -60,4 +60,19 @@ test('what pip installed in it comes along: a release, and the project itself, e
   const { exitCode, text } = await mirror({ command, interpreter: `local-conda:${prefix}` }, {})
   assert.equal(exitCode, 0, text)
   assert.match(text, /^\/workspace\/src\/shop\/__init__\.py 1\.16\.0 2\.0 3$/m)
+})
+
+test('packages of two channels, which both have one of them: each from where it came from, without solving', async () => {
+  const note = join(prefix, 'conda-meta/greet-2.0-pyh0_0.json')
+  const text = await readFile(note, 'utf8')
+  const { url } = JSON.parse(text) as { url: string }
+  const archive = 'second/noarch/greet-2.0-pyh0_0.tar.bz2'
+  channel.replace.set(archive, { status: 200, body: await (await fetch(url)).bytes() })
+  await writeFile(note, text.replaceAll(url, url.replace('/channel/', '/second/')))
+  channel.asked.length = 0
+  const command = 'python -c "import greet, six; print(greet.VERSION, six.__version__)"'
+  const { exitCode, text: said } = await mirror({ command, interpreter: `local-conda:${prefix}` }, {})
+  assert.equal(exitCode, 0, said)
+  assert.match(said, /^2\.0 1\.16\.0$/m)
+  assert.deepEqual(channel.asked, [archive])
 })

@@ -57,7 +57,10 @@ for (const [line, expected] of PIP_LINES)
   })
 
 test('what pip has to ask an index for is resolved on top of the list, each line where it was', async () => {
-  const lines = ['six === 1.16.0', `md @ ${WHEEL}#sha256=${HASH}`, 'tool @ git+https://git.example.com/o/tool@v1']
+  const lines = [
+    ...['six === 1.16.0', `md @ ${WHEEL}#sha256=${HASH}`, 'tool @ git+https://git.example.com/o/tool@v1'],
+    'main @ https://git.example.com/o/main/archive/main.zip',
+  ]
   const text = ['@EXPLICIT', PYTHON, ...lines.map((line) => `# pip ${line}`), ''].join('\n')
   const spec = await load({ 'x.txt': text }, 'x.txt')
   const { artifacts, conda } = await lockSpec(spec, exampleProbe, unasked)
@@ -82,7 +85,7 @@ const BAD_LISTS: [what: string, text: string, message: RegExp][] = [
     [`md @ ${WHEEL}#md5=${HASH}`, /^# pip md: #md5=a+ is no md5$/] as const,
     [`md @ ${WHEEL}#${HASH}`, /^# pip md: #a+ is neither a sha256, an md5 nor a subdirectory$/] as const,
     [`tool @ ${TOOL}#sha256=${'d'.repeat(40)}`, /^# pip tool: #sha256=d+ is no sha256$/] as const,
-    ['md @ https://files.example.com/md', /^# pip md: https:\S+\/md is no wheel or source distribution/] as const,
+    ['md @ http://files.example.com/md', /^pip: md: http:\S+\/md is not an https: URL$/] as const,
     ['md @ ./md', /^pip: \.\/md: there is no such file in the repository/] as const,
     ['md', /^# pip md: this is neither NAME @ URL nor NAME==VERSION$/] as const,
     ['installs the rest later', /^# pip installs the rest later: this is neither/] as const,

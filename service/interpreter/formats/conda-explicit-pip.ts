@@ -37,17 +37,14 @@ export function pipLine(file: string, { text, line }: TextAt): PipLine {
   return { text, line, name, ...(artifact && { artifact }) }
 }
 
-/** What a URL says by itself; undefined for paths, and for repositories whose branch or tag has to be asked for. */
+/** What a URL says by itself; undefined where its file or branch has to be looked at. */
 function located(place: Place, name: string, target: string): Artifact | undefined {
   const fail = (why: string) => new EnvironmentFileError(place.file, place.line, `# pip ${name}: ${why}`, HINT)
-  const [url = '', fragment = ''] = target.split('#', 2)
+  const [, fragment = ''] = target.split('#', 2)
   const { sha256, md5, ...rest } = Object.fromEntries(new URLSearchParams(fragment.toLowerCase()))
   const unknown = Object.keys(rest).find((key) => !['subdirectory', 'egg'].includes(key))
   if (unknown !== undefined) throw fail(`#${unknown} is neither a sha256, an md5 nor a subdirectory`)
   const artifact = pipArtifact(place, { name, url: target, sha256, md5 })
-  if (artifact === undefined && /^https?:/i.test(url)) {
-    throw fail(`${url} is no wheel or source distribution that can be fetched`)
-  }
   // Of a git dependency conda-lock writes the commit there.
   const isCommit = artifact?.commit !== undefined && artifact.commit === sha256
   if (sha256 !== undefined && !HEX.sha256.test(sha256) && !isCommit) throw fail(`#sha256=${sha256} is no sha256`)
