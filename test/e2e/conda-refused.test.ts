@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { after, before, beforeEach, test } from 'node:test'
 import type { Build } from '../../common/contract.ts'
 import { type CondaChannel, condaChannel } from '../support/conda-channel.ts'
 import type { Project } from '../support/project.ts'
 import { ServiceUnderTest } from '../support/service-under-test.ts'
+import { makeWheel } from '../support/wheels.ts'
 
 /** What is wrong with conda environments is said by file and line, with the fix; and what is done otherwise than by conda. */
 
@@ -49,6 +51,53 @@ for (const hash of ['sha256', 'md5'] as const)
       new RegExp(`^conda-linux-64\\.lock:5: pfxtool: .*pfxtool-1\\.0.* has ${hash} [0-9a-f]+, not `),
     )
     assert.match(hint ?? '', /Lock it anew only if you know why it changed/)
+  })
+
+/** As conda-lock writes it: a package of the channel, and one of pip. */
+async function locked(change: (text: string) => string): Promise<Build> {
+  const wheel = makeWheel({ name: 'shop', version: '1.0', files: { 'shop.py': 'X = 1\n' } })
+  channel.replace.set('wheels/shop-1.0-py3-none-any.whl', { status: 200, body: wheel })
+  const sha256 = createHash('sha256').update(wheel).digest('hex')
+  const url = new URL('/wheels/shop-1.0-py3-none-any.whl', channel.url).href
+  const row = (name: string, manager: string, hash: string, url: string) =>
+    `- {name: ${name}, version: '1.0', manager: ${manager}, platform: linux-64, url: '${url}', hash: {${hash}}}\n`
+  const rows = (await channel.lines([...PYTHON, TOOL])).map((line) => {
+    const [url = '', hash] = line.split('#')
+    return row(/([a-z]+)-[^/]*$/.exec(url)?.[1] ?? '', 'conda', `sha256: ${hash}`, url)
+  })
+  const text = ['version: 1\npackage:\n', ...rows, row('shop', 'pip', `sha256: ${sha256}`, url)].join('')
+  return await build({ 'conda-lock.yml': change(text) })
+}
+
+const OTHER = (name: string) => (text: string) =>
+  text.replace(new RegExp(`(${name}.*sha256: \\w+)\\w{8}\\}`), '$100000000}')
+const DAMAGED: [
+  what: string,
+  name: string,
+  line: number,
+  change: (text: string) => string,
+  why: RegExp,
+  hint: RegExp,
+][] = [
+  [
+    'other bytes',
+    'pfxtool',
+    5,
+    OTHER('pfxtool'),
+    /has sha256 \w+, not \w+0{8}$/,
+    /^The file was changed after the lock/,
+  ],
+  ['other bytes', 'shop', 6, OTHER('shop'), /has sha256 \w+, not \w+0{8}$/, /^The file was changed after the lock/],
+  ['gone', 'pfxtool', 5, (text) => text.replace('1.0-h0_1', '1.0-h0_9'), /: the server answered 404$/, /still there/],
+  ['gone', 'shop', 6, (text) => text.replace('shop-1.0', 'shop-1.1'), /: the server answered 404$/, /still there/],
+]
+for (const [what, name, line, change, why, expected] of DAMAGED)
+  test(`conda-lock.yml: a package is refused by its line: ${what}, ${name}`, async () => {
+    const { state, message = '', hint = '' } = await locked(change)
+    assert.equal(state, 'failed')
+    assert.ok(message.startsWith(`conda-lock.yml:${line}: ${name}: `), message)
+    assert.match(message, why)
+    assert.match(hint, expected)
   })
 
 test('bytes of a solved package that are not those that the channel promised', async () => {
@@ -138,8 +187,11 @@ test('a channel that has nothing, is private, or holds a credential, by its line
     /^environment\.yml:2: the channel http:\S+\/nothing has nothing at .*: the server answered 404$/,
   )
   assert.match(empty.hint ?? '', /MEADOW_CONDA_CHANNELS/)
-  const refused = await of('http://169.254.169.254/conda')
-  assert.match(refused.message ?? '', /^environment\.yml:2: the channel http:\/\/169\.254\.169\.254\/conda: /)
+  const refused = await of('https://169.254.169.254/conda')
+  assert.match(
+    refused.message ?? '',
+    /^environment\.yml:2: the channel https:\/\/169\.254\.169\.254\/conda: repodata\.json\.zst: https:\S+ leads to a private address$/,
+  )
   for (const secret of ['https://me:s3cret@conda.example.com/ours', 'https://conda.example.com/t/s3cret/ours']) {
     const { message = '', hint = '' } = await of(secret)
     assert.match(message, /^environment\.yml:2: the address of this channel holds a user name, password or token$/)
