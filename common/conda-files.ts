@@ -2,20 +2,31 @@ import { posix } from 'node:path'
 import { environmentText } from './environment-text.ts'
 import { requirementsClosure } from './requirements-closure.ts'
 
+/** What conda calls the platforms that a service may be on. */
+export type CondaPlatform = 'linux-64' | 'linux-aarch64'
+export const CONDA_PLATFORMS: readonly CondaPlatform[] = ['linux-64', 'linux-aarch64']
+
 /** A name that says which system its file was made on. */
 const OF_SYSTEM = /-(?:linux|osx|win)(?:-\w+)?$/
 /** `- -r FILE` in a `pip:` section, or the same in a list on one line. */
 const INCLUDE = /(?:^|[\s,["'])(?:-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+)([^\s,\]"'#]+)/g
 
+/** What a file that is named for one of the platforms is called for another: `conda-linux-aarch64.lock`. Others as they are. */
+export function onPlatform(path: string, platform: CondaPlatform): string {
+  return path.replace(/-linux-(?:64|aarch64)(?=\.\w+$)/, `-${platform}`)
+}
+
 /**
  * The files that are taken in place of an environment.yml, where they lie beside it, as it may have been made elsewhere:
  * the best first, those in one list alike.
  */
-export function forLinux(path: string): string[][] {
+export function forLinux(path: string, platform: CondaPlatform): string[][] {
   const { dir, name, ext } = posix.parse(path)
+  const own = onPlatform(path, platform)
+  if (own !== path) return [[own]]
   if (OF_SYSTEM.test(name)) return []
   const ends = [...new Set([ext, '.yml', '.yaml'])]
-  return ['linux-64', 'linux'].map((system) => ends.map((end) => posix.join(dir, `${name}-${system}${end}`)))
+  return [platform, 'linux'].map((system) => ends.map((end) => posix.join(dir, `${name}-${system}${end}`)))
 }
 
 /**
@@ -30,7 +41,9 @@ export async function condaClosure(
   path: string,
 ): Promise<string[]> {
   const found = new Set<string>()
-  for (const each of [path, ...forLinux(path).flat()]) {
+  // Which platform the service is on is not known where they are sent.
+  const beside = CONDA_PLATFORMS.flatMap((platform) => forLinux(path, platform).flat())
+  for (const each of new Set([path, ...beside])) {
     const bytes = await read(each)
     if (bytes === undefined) continue
     found.add(each)

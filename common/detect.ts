@@ -1,4 +1,6 @@
+import { CONDA_PLATFORMS, type CondaPlatform } from './conda-files.ts'
 import { HintedError } from './hinted-error.ts'
+
 /** The formats of environment files. A new one is a row of `FORMATS`. */
 export type Format =
   | 'pylock.toml'
@@ -24,24 +26,37 @@ interface FormatRow {
   rank: number
 }
 
-/** Conda's environment files, those that were made for Linux first. */
-const CONDA = ['environment-linux-64', 'environment-linux', 'environment'].flatMap((stem, index): FormatRow[] =>
-  ['.yml', '.yaml'].map((end) => ({
-    ...{ format: 'conda-environment', detected: `${stem}${end}`, names: /\.ya?ml$/, rank: 3 + index },
-  })),
-)
+/** Conda's environment files, those that were made for the platform or for Linux first. */
+function condaRows(platform: CondaPlatform): FormatRow[] {
+  return [`environment-${platform}`, 'environment-linux', 'environment'].flatMap((stem, index): FormatRow[] =>
+    ['.yml', '.yaml'].map((end) => ({
+      ...{ format: 'conda-environment', detected: `${stem}${end}`, names: /\.ya?ml$/, rank: 3 + index },
+    })),
+  )
+}
 
-/** In the order in which `auto` looks. Names of lock files: https://packaging.python.org/en/latest/specifications/pylock-toml/ */
-export const FORMATS: readonly FormatRow[] = [
+/**
+ * In the order in which `auto` looks on a platform. Names of lock files:
+ * https://packaging.python.org/en/latest/specifications/pylock-toml/
+ */
+export const formatsOn = (platform: CondaPlatform): readonly FormatRow[] => [
   { format: 'pylock.toml', detected: 'pylock.toml', names: /^pylock(\.[^.]+)?\.toml$/, rank: 1 },
   { format: 'uv.lock', detected: 'uv.lock', names: /^uv\.lock$/, rank: 2 },
   { format: 'poetry.lock', detected: 'poetry.lock', names: /^poetry\.lock$/, rank: 2 },
   { format: 'conda-lock', detected: 'conda-lock.yml', names: /^(?:.+\.)?conda-lock\.ya?ml$/, rank: 2 },
-  { format: 'conda-explicit', detected: 'conda-linux-64.lock', names: /^conda-.*\.lock$/, rank: 2 },
-  ...CONDA,
+  { format: 'conda-explicit', detected: `conda-${platform}.lock`, names: /^conda-.*\.lock$/, rank: 2 },
+  ...condaRows(platform),
   { format: 'requirements.txt', detected: 'requirements.txt', names: /\.(txt|in)$/, rank: 6 },
   { format: 'pyproject.toml', detected: 'pyproject.toml', names: /^pyproject\.toml$/, rank: 7 },
 ]
+
+/** Those of most machines. */
+export const FORMATS = formatsOn('linux-64')
+
+/** Every name that `auto` may find on some platform. */
+export const DETECTED: ReadonlySet<string> = new Set(
+  CONDA_PLATFORMS.flatMap((platform) => formatsOn(platform).map(({ detected }) => detected)),
+)
 
 /** An environment file that was found or named. */
 export interface EnvironmentFile {

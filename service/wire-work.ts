@@ -1,6 +1,7 @@
 import { releaseOwner } from './database/jobs.ts'
 import type { EngineInfo } from './engine/engine.ts'
 import { effectiveNetwork } from './engine/network-class.ts'
+import { condaPlatform } from './interpreter/conda.ts'
 import { buildHandler } from './jobs/build.ts'
 import { createEventWriter } from './jobs/events/event-writer.ts'
 import { bringImageWith } from './jobs/images/bring-image.ts'
@@ -42,6 +43,7 @@ export async function startWork(state: State, info: EngineInfo): Promise<Service
   const events = createEventWriter({ database, mask: maskOf(state), report })
   opened.defer(() => events.close())
   const { networks } = info
+  const platform = condaPlatform(info.platform)
   const { network, warning } = effectiveNetwork('internet', true, networks)
   if (warning !== undefined) log(`warning: ${warning}`)
   const bring = bringImageWith(engine, credential)
@@ -56,8 +58,8 @@ export async function startWork(state: State, info: EngineInfo): Promise<Service
   const worker = startWorker({
     ...{ database, owner: node, isRetryable, report },
     handlers: {
-      prebuild: prebuildHandler({ database, events, source, standbys, wishes, log }, PREBUILDS_AT_ONCE),
-      build: buildHandler({ database, events, source, blobs, images }, BUILDS_AT_ONCE),
+      prebuild: prebuildHandler({ database, events, source, standbys, wishes, log, platform }, PREBUILDS_AT_ONCE),
+      build: buildHandler({ database, events, source, blobs, images, platform }, BUILDS_AT_ONCE),
       run: runHandler({
         ...{ database, events, source, engine, standbys, wishes, node, log },
         admission,

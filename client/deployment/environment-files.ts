@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
-import { condaClosure } from '../../common/conda-files.ts'
+import { CONDA_PLATFORMS, condaClosure, onPlatform } from '../../common/conda-files.ts'
 import { isContainerImage } from '../../common/container-image.ts'
-import { detect, FORMATS, formatOf } from '../../common/detect.ts'
+import { DETECTED, detect, type EnvironmentFile, formatOf, formatsOn, NotDetected } from '../../common/detect.ts'
 import { requirementsClosure } from '../../common/requirements-closure.ts'
 import type { Checkout } from './checkout.ts'
 
@@ -29,23 +29,38 @@ export async function looseFiles(checkout: Checkout, commit: string, interpreter
     if (content !== undefined) loose.set(path, { path, content, digest: digestOf(content) })
     return content
   }
-  const file = interpreter === 'auto' ? await detected(checkout, commit) : formatOf(interpreter)
-  if (file.format === 'requirements.txt') await requirementsClosure(read, file.path)
-  else if (file.format === 'conda-environment') await condaClosure(read, file.path)
-  else await read(file.path)
-  // These locks are read with the project that they were made from.
-  if (file.format === 'uv.lock' || file.format === 'poetry.lock') {
-    await read(posix.join(posix.dirname(file.path), 'pyproject.toml'))
-  }
+  const files = interpreter === 'auto' ? await detected(checkout, commit) : [formatOf(interpreter)]
+  for (const file of files) await closure(read, file)
   return [...loose.values()]
 }
 
-async function detected(checkout: Checkout, commit: string) {
-  const names = await checkout.rootOf(commit)
-  for (const { detected } of FORMATS) {
-    if ((await optional(join(checkout.folder, detected))) !== undefined) names.push(detected)
+type Read = (path: string) => Promise<Uint8Array | undefined>
+
+async function closure(read: Read, { path, format }: EnvironmentFile): Promise<void> {
+  if (format === 'requirements.txt') await requirementsClosure(read, path)
+  else if (format === 'conda-environment') await condaClosure(read, path)
+  else
+    for (const each of new Set([path, ...CONDA_PLATFORMS.map((platform) => onPlatform(path, platform))]))
+      await read(each)
+  // These locks are read with the project that they were made from.
+  if (format === 'uv.lock' || format === 'poetry.lock') {
+    await read(posix.join(posix.dirname(path), 'pyproject.toml'))
   }
-  return detect(names)
+}
+
+/** What the service may find: on which platform it is, is not known here. */
+async function detected(checkout: Checkout, commit: string): Promise<EnvironmentFile[]> {
+  const names = await checkout.rootOf(commit)
+  for (const each of DETECTED) if ((await optional(join(checkout.folder, each))) !== undefined) names.push(each)
+  const found = CONDA_PLATFORMS.flatMap((platform): EnvironmentFile[] => {
+    try {
+      return [detect(names, formatsOn(platform))]
+    } catch (error) {
+      if (error instanceof NotDetected) return []
+      throw error
+    }
+  })
+  return found.length > 0 ? [...new Map(found.map((file) => [file.path, file])).values()] : [detect(names)]
 }
 
 async function optional(file: string): Promise<Buffer | undefined> {

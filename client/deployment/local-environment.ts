@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
-import { condaClosure, forLinux } from '../../common/conda-files.ts'
-import { detect, type EnvironmentFile, FORMATS, formatOf, NotDetected } from '../../common/detect.ts'
+import { CONDA_PLATFORMS, condaClosure, forLinux, onPlatform } from '../../common/conda-files.ts'
+import { detect, type EnvironmentFile, formatOf, formatsOn, NotDetected } from '../../common/detect.ts'
 import { normalizeName } from '../../common/package-name.ts'
 import { digestOf } from '../../common/piece-index.ts'
 import { requirementsClosure } from '../../common/requirements-closure.ts'
@@ -29,7 +29,7 @@ export interface LocalEnvironment {
 }
 
 /** Locks of projects; conda's environments are asked before them. */
-const PROJECT_LOCKS = FORMATS.filter(({ detected }) => ['poetry.lock', 'uv.lock'].includes(detected))
+const PROJECT_LOCKS = ['poetry.lock', 'uv.lock']
 
 const LINUX_FILE = 'environment-linux.yml'
 /** More packages than this are counted, not named. */
@@ -69,13 +69,17 @@ export async function localEnvironment(
   )
 }
 
-function detected(project: string, formats = FORMATS): EnvironmentFile | undefined {
-  try {
-    return detect(readdirSync(project), formats)
-  } catch (error) {
-    if (error instanceof NotDetected && error.code === 'no-environment-file') return undefined
-    throw error
+/** What there is for most machines, else for others: the service takes the one of its platform that lies beside it. */
+function detected(project: string, names?: readonly string[]): EnvironmentFile | undefined {
+  const there = readdirSync(project).filter((name) => names?.includes(name) ?? true)
+  for (const platform of CONDA_PLATFORMS) {
+    try {
+      return detect(there, formatsOn(platform))
+    } catch (error) {
+      if (!(error instanceof NotDetected && error.code === 'no-environment-file')) throw error
+    }
   }
+  return undefined
 }
 
 /** A file of the project, or something that is no file at all. */
@@ -98,18 +102,19 @@ async function ofFile(path: string, project: string, why: string): Promise<Local
   return { ...none, wanted: [path, ...beside(path, project)] }
 }
 
-/** A lock is read with the project file that it was made from. */
+/** A lock is read with the project file that it was made from; of lists of conda the service takes the one for itself. */
 function beside(path: string, project: string): string[] {
-  const file = posix.join(posix.dirname(path), 'pyproject.toml')
-  return existsSync(join(project, file)) ? [file] : []
+  const lists = CONDA_PLATFORMS.map((platform) => onPlatform(path, platform)).filter((each) => each !== path)
+  const files = [...lists, posix.join(posix.dirname(path), 'pyproject.toml')]
+  return files.filter((file) => existsSync(join(project, file)))
 }
 
 async function ofConda(named: string, project: string, python: LocalInterpreter): Promise<LocalEnvironment> {
   const { platform, foreign, explicit, holds } = await condaEnvironment(python.prefix)
   if (!platform.startsWith('linux-') && platform !== 'noarch') {
-    const linux = forLinux('environment.yml')
-      .flat()
-      .find((file) => existsSync(join(project, file)))
+    const linux = CONDA_PLATFORMS.flatMap((platform) => forLinux('environment.yml', platform).flat()).find((file) =>
+      existsSync(join(project, file)),
+    )
     if (named === 'auto' && linux)
       return await ofFile(linux, project, `as the active conda environment is of ${platform}`)
     throw new MirrorRefused(

@@ -2,7 +2,7 @@ import { existsSync, globSync, realpathSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import type { Mirror } from '../../common/contract.ts'
-import { FORMATS } from '../../common/detect.ts'
+import { DETECTED } from '../../common/detect.ts'
 import { leftOut } from './ignored.ts'
 import type { LocalFolder } from './local-files.ts'
 import type { LocalPackage } from './local-interpreter.ts'
@@ -34,7 +34,7 @@ export interface RootsAsked {
  * checkout or the home folder; else the folder itself.
  */
 export function projectOf(folder: string): string {
-  const names = [...FORMATS.map(({ detected }) => detected), 'pyproject.toml']
+  const names = [...DETECTED]
   const home = homedir()
   for (let at = folder; at !== home && at !== dirname(at); at = dirname(at)) {
     if (names.some((name) => existsSync(join(at, name)))) return at

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { CondaPlatform } from '../../common/conda-files.ts'
 import type { CondaTarget } from './conda-target.ts'
 import type { Artifact, CondaPart, Lock } from './lock.ts'
 import type { Probe } from './probe.ts'
@@ -6,6 +7,12 @@ import { ResolutionFailed } from './resolution.ts'
 import type { InterpreterSpec } from './spec.ts'
 
 const SUBDIRS: Record<string, string> = { x86_64: 'linux-64', aarch64: 'linux-aarch64' }
+
+/** What conda calls the platform of an engine: `linux/arm64`. Where it has none, files are looked for as on most machines. */
+export function condaPlatform(engine: string): CondaPlatform {
+  return engine.startsWith('linux/arm64') ? 'linux-aarch64' : 'linux-64'
+}
+
 /** The oldest kernel that runs the containers: packages ask for far older ones. */
 const KERNEL = '5.4'
 /** Every subdir of a channel that may be named in a file. */

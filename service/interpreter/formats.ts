@@ -1,3 +1,4 @@
+import type { CondaPlatform } from '../../common/conda-files.ts'
 import { isContainerImage } from '../../common/container-image.ts'
 import type { InterpreterRequest } from '../../common/contract.ts'
 import { type EnvironmentFile, formatOf } from '../../common/detect.ts'
@@ -34,26 +35,31 @@ export const FORMATS: Record<FormatName, Format> = {
 
 /**
  * Reads what a request for an interpreter names, with every file that belongs to it.
- * @param file what `detect` found, where the request says `auto`
+ * @param found what `detect` found, where the request says `auto`; the platform that it is for
  * @throws {NotDetected} when the name is of no known format
  * @throws {EnvironmentFileError} naming file and line at fault
  */
 export async function loadSpec(
   code: CodeFiles,
   request: InterpreterRequest,
-  file?: EnvironmentFile,
+  { file, platform = 'linux-64' }: { file?: EnvironmentFile | undefined; platform?: CondaPlatform } = {},
 ): Promise<InterpreterSpec> {
   const spec = isContainerImage(request.interpreter)
     ? containerSpec(request)
-    : await fileSpec(code, request, file ?? formatOf(request.interpreter))
+    : await fileSpec(code, request, file ?? formatOf(request.interpreter), platform)
   const software = request['additional-software']
   if (software?.length) spec.software = [...new Set(software)].sort()
   return spec
 }
 
-async function fileSpec(code: CodeFiles, request: InterpreterRequest, file: EnvironmentFile): Promise<InterpreterSpec> {
+async function fileSpec(
+  code: CodeFiles,
+  request: InterpreterRequest,
+  file: EnvironmentFile,
+  platform: CondaPlatform,
+): Promise<InterpreterSpec> {
   const format = await formatByContent(code, file)
-  const path = (await FORMATS[format].instead?.(code, file.path)) ?? file.path
+  const path = (await FORMATS[format].instead?.(code, file.path, platform)) ?? file.path
   checkOptions(request, { path, format })
   const files = await FORMATS[format].load(code, path)
   const spec: InterpreterSpec = { format, path, files }

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { BuildOrder, canonicalRequest, codeId } from '../../common/canonical-request.ts'
-import { detect } from '../../common/detect.ts'
+import type { CondaPlatform } from '../../common/conda-files.ts'
+import { detect, formatsOn } from '../../common/detect.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { buildById, failBuild, finishBuild, saveEnvironment, startBuild } from '../database/builds.ts'
 import type { Database } from '../database/database.ts'
@@ -26,6 +27,8 @@ export interface BuildParts {
   source: Source
   blobs: Blobs
   images: ImagePipeline
+  /** Of all that is built here. */
+  platform: CondaPlatform
 }
 
 const Payload = z.object({ build: z.string() })
@@ -60,7 +63,7 @@ async function make(parts: BuildParts, build: BuildRow, context: JobContext): Pr
   journal.tell({ kind: 'state', state: 'building' })
   const { signal } = context
   const code = await journal.stage('source', () => codeOf(parts.source, order, reporting({ journal, signal })))
-  const spec = await specOf(parts.blobs, code, order, journal)
+  const spec = await specOf(parts, code, order, journal)
   const { repository } = order
   const branch = await branchOf(parts.database.state, repository, codeId(order.code))
   const project = { commit: order.code.commit, tree: code.tree }
@@ -76,14 +79,14 @@ async function make(parts: BuildParts, build: BuildRow, context: JobContext): Pr
 
 /** The spec that a request names or detects in the code; says which in one line. */
 async function specOf(
-  blobs: Blobs,
+  { blobs, platform }: BuildParts,
   code: Code,
   { interpreter, code: request }: BuildOrder,
   journal: Journal,
 ): Promise<InterpreterSpec> {
   const read = environmentReader(code, request, blobs)
-  const found = interpreter.interpreter === 'auto' ? detect(await read.paths()) : undefined
-  const spec = await loadSpec(read, interpreter, found)
+  const found = interpreter.interpreter === 'auto' ? detect(await read.paths(), formatsOn(platform)) : undefined
+  const spec = await loadSpec(read, interpreter, { file: found, platform })
   const others = Object.keys(spec.files).filter((path) => yamlOf(path) !== spec.path)
   const also = others.length > 0 ? `, with ${others.join(', ')}` : ''
   const before = found?.insteadOf ? `, before ${found.insteadOf.join(' and ')}` : ''

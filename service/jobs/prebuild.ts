@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import type { CondaPlatform } from '../../common/conda-files.ts'
 import type { CodeVariant, RunShape } from '../../common/contract.ts'
 import type { Database } from '../database/database.ts'
 import { orderBuild } from '../database/order-build.ts'
@@ -20,6 +21,8 @@ export interface PrebuildParts {
   standbys: StandbyPool
   wishes: Wishes
   log: (line: string) => void
+  /** Of all that is built here. */
+  platform: CondaPlatform
 }
 
 /** A push: the images of every interpreter that its commit asks for, and standbys of them. */
@@ -28,7 +31,8 @@ export function prebuildHandler(parts: PrebuildParts, concurrency: number): JobH
     concurrency,
     run: async ({ job, signal }) => {
       const order = z.parse(PrebuildOrder, JSON.parse(job.payload))
-      const { environments, notes } = await environmentsOf((await codeOf(parts, order, {}, signal)).tree, order.name)
+      const { tree } = await codeOf(parts, order, {}, signal)
+      const { environments, notes } = await environmentsOf(tree, { repository: order.name, platform: parts.platform })
       const builds: Prepared[] = []
       for (const environment of environments) {
         const code = await codeOf(parts, order, environment.code, signal)

@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import type * as z from 'zod/mini'
 import { canonicalRequest } from '../../common/canonical-request.ts'
+import type { CondaPlatform } from '../../common/conda-files.ts'
 import { CodeVariant, InterpreterRequest, RunShape } from '../../common/contract.ts'
-import { detect, NotDetected } from '../../common/detect.ts'
+import { detect, formatsOn, NotDetected } from '../../common/detect.ts'
 import { boolean, bytes, InputFault, number } from '../../common/input-text.ts'
 import { nameList } from '../../common/name-list.ts'
 import { treePath } from '../../common/tree-path.ts'
@@ -35,8 +36,12 @@ const MAX_SHAPES = 20
  * Which interpreters does this commit ask for: those of the steps in its own workflows that use this action on it, or
  * where there are none, the environment file at its root.
  * @param repository `owner/name` of the commit
+ * @param platform of the machine that it is for
  */
-export async function environmentsOf(tree: TreeReader, repository: string): Promise<AskedEnvironments> {
+export async function environmentsOf(
+  tree: TreeReader,
+  { repository, platform }: { repository: string; platform: CondaPlatform },
+): Promise<AskedEnvironments> {
   const notes: string[] = []
   const paths = await tree.paths()
   const found = new Map<string, AskedEnvironment>()
@@ -50,7 +55,7 @@ export async function environmentsOf(tree: TreeReader, repository: string): Prom
     }
   }
   if (steps > 0) return { environments: [...found.values()], notes }
-  return atRoot(paths, notes)
+  return atRoot(paths, platform, notes)
 }
 
 /** One that was asked for before only adds the containers that it wants. */
@@ -163,9 +168,9 @@ function read<Shape extends z.ZodMiniObject>(
   return undefined
 }
 
-function atRoot(paths: string[], notes: string[]): AskedEnvironments {
+function atRoot(paths: string[], platform: CondaPlatform, notes: string[]): AskedEnvironments {
   try {
-    detect(paths)
+    detect(paths, formatsOn(platform))
     return { environments: [{ interpreter: { interpreter: 'auto' }, code: {}, shapes: [{ preload: [] }] }], notes }
   } catch (error) {
     if (!(error instanceof NotDetected)) throw error

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
@@ -93,6 +93,23 @@ test('an environment.yml that an earlier step made is sent with what its pip: se
   await writeFile(join(work, 'pins.txt'), 'six<2\n')
   const files = Object.keys((await prepare())['environment-files'] ?? {})
   assert.deepEqual(files.sort(), ['environment.yaml', 'more.txt', 'pins.txt'])
+})
+
+test('lists of conda that an earlier step made are sent for every platform that the service may be on', async (t) => {
+  const { prepare, work } = await setUp(t, { 'x.py': '' })
+  const sent = async (interpreter?: string) =>
+    Object.keys((await prepare({ ...(interpreter && { interpreter }) }))['environment-files'] ?? {}).sort()
+  await writeFile(join(work, 'conda-linux-aarch64.lock'), '@EXPLICIT\n')
+  assert.deepEqual(await sent(), ['conda-linux-aarch64.lock'])
+  await writeFile(join(work, 'conda-linux-64.lock'), '@EXPLICIT\n')
+  const both = ['conda-linux-64.lock', 'conda-linux-aarch64.lock']
+  assert.deepEqual(await sent(), both)
+  assert.deepEqual(await sent('conda-linux-64.lock'), both)
+  // On ARM nothing could be chosen, which is for a service there to say.
+  await writeFile(join(work, 'environment-linux-aarch64.yml'), 'dependencies: [python]\n')
+  await rm(join(work, 'conda-linux-64.lock'))
+  await writeFile(join(work, 'uv.lock'), 'version = 1\n')
+  assert.deepEqual(await sent(), ['uv.lock'])
 })
 
 test('mistakes are found before anything is sent', async (t) => {

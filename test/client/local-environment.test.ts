@@ -174,6 +174,15 @@ test('a conda environment of another platform is refused, but for a file for Lin
   assert.deepEqual(better.wanted, ['environment-linux-64.yaml', 'more.txt'])
 })
 
+test('a list of conda for ARM alone is taken; beside one for most machines, the service chooses', async (t) => {
+  const folder = await temporaryFolder(t)
+  await write(folder, { 'conda-linux-aarch64.lock': '@EXPLICIT\n' })
+  assert.equal((await localEnvironment('auto', folder, undefined)).interpreter, 'conda-linux-aarch64.lock')
+  await write(folder, { 'conda-linux-64.lock': '@EXPLICIT\n' })
+  const { interpreter, wanted } = await localEnvironment('auto', folder, undefined)
+  assert.deepEqual([interpreter, wanted], ['conda-linux-64.lock', ['conda-linux-64.lock', 'conda-linux-aarch64.lock']])
+})
+
 test('what only another system wants stays away by its marker', () => {
   const python = { ...PYTHON, platform: 'darwin', packages: [MARKED] }
   assert.deepEqual(freeze(python, () => true).requirements, ['appnope==1 ; (sys_platform == "darwin")'])

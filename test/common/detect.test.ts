@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { detect, FORMATS, formatOf } from '../../common/detect.ts'
+import { detect, FORMATS, formatOf, formatsOn } from '../../common/detect.ts'
 
 test('the file at the root is found, a lock before what it was made from', () => {
   assert.deepEqual(detect(['a/pylock.toml', 'requirements.txt']), {
@@ -19,7 +19,7 @@ test('the file at the root is found, a lock before what it was made from', () =>
 
 test('the order is the one that README gives', () => {
   const readme = readFileSync('README.md', 'utf8')
-  const said = /In this order:\s([\s\S]*?)\. Where two/.exec(readme)?.[1] ?? ''
+  const said = /In this order:\s([\s\S]*?)\. On ARM/.exec(readme)?.[1] ?? ''
   const places = said.split(';').map((place) => [...place.matchAll(/`([^`]+)`/g)].map((match) => match[1]))
   const ranks = [...new Set(FORMATS.map(({ rank }) => rank))].sort((a, b) => a - b)
   const rows = ranks.map((rank) => FORMATS.filter((row) => row.rank === rank).map(({ detected }) => detected))
@@ -70,6 +70,22 @@ test("conda's environment file: those for Linux first, two endings are not chose
       message: `interpreter: both ${stem}.yml and ${stem}.yaml are at the root of the repository, and neither comes before the other`,
     })
   assert.throws(() => detect(['environment-osx-arm64.yml']), { message: /there is environment-osx-arm64\.yml/ })
+})
+
+test('on ARM the files for it are found in place of those for most machines', () => {
+  const all = ['environment.yml', 'environment-linux.yml', 'environment-linux-64.yml', 'environment-linux-aarch64.yml']
+  const onArm = formatsOn('linux-aarch64')
+  assert.deepEqual(detect(all, onArm), {
+    path: 'environment-linux-aarch64.yml',
+    format: 'conda-environment',
+    insteadOf: ['environment-linux.yml', 'environment.yml'],
+  })
+  const rendered = ['conda-linux-64.lock', 'conda-linux-aarch64.lock', 'conda-osx-arm64.lock']
+  assert.equal(detect(rendered, onArm).path, 'conda-linux-aarch64.lock')
+  assert.equal(detect(rendered).path, 'conda-linux-64.lock')
+  assert.throws(() => detect(['conda-linux-64.lock'], onArm), {
+    message: /conda-linux-aarch64\.lock.*there is conda-linux-64\.lock/,
+  })
 })
 
 test('a named file has the format of its name', () => {

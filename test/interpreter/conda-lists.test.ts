@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { CondaPlatform } from '../../common/conda-files.ts'
 import { InterpreterRequest } from '../../common/contract.ts'
 import type { EnvironmentFileError } from '../../common/environment-file-error.ts'
+import { condaPlatform } from '../../service/interpreter/conda.ts'
 import { loadSpec, locate, lockSpec, notesOn } from '../../service/interpreter/formats.ts'
 import type { Artifact } from '../../service/interpreter/lock.ts'
 import type { Resolve } from '../../service/interpreter/resolution.ts'
@@ -144,6 +146,21 @@ test('a list of another platform is refused before anything is asked', async () 
     message: /^conda-x\.lock:3: it was made for osx-arm64 and can't be installed on linux-64, .*: python 3\.11\.7$/,
     hint: /environment-linux\.yml/,
   })
+})
+
+test('of the lists of all platforms the one of this is taken, whichever is named', async () => {
+  const text = `@EXPLICIT\n${PYTHON}\n`
+  const files = { 'conda-linux-64.lock': text, 'conda-linux-aarch64.lock': text, 'conda-osx-arm64.lock': text }
+  const taken = async (interpreter: string, platform: CondaPlatform) =>
+    (await loadSpec(codeFiles(files), InterpreterRequest.parse({ interpreter }), { platform })).path
+  assert.equal(await taken('conda-linux-64.lock', 'linux-aarch64'), 'conda-linux-aarch64.lock')
+  assert.equal(await taken('conda-linux-aarch64.lock', 'linux-64'), 'conda-linux-64.lock')
+  assert.equal(await taken('conda-osx-arm64.lock', 'linux-64'), 'conda-osx-arm64.lock')
+  assert.deepEqual(['linux/amd64', 'linux/arm64', 'linux/arm64/v8'].map(condaPlatform), [
+    'linux-64',
+    'linux-aarch64',
+    'linux-aarch64',
+  ])
 })
 
 test('an environment without python is refused', async () => {

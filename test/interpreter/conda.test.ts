@@ -198,6 +198,17 @@ test('a file for Linux beside the named one is taken in its place, the best firs
     'dev-linux-64.yml',
   )
   assert.equal(await taken('environment-osx-64.yml', 'environment-linux.yml'), 'environment-osx-64.yml')
+  const onArm = async (named: string, ...others: string[]) => {
+    const request = InterpreterRequest.parse({ interpreter: named })
+    const found = { platform: 'linux-aarch64' } as const
+    return (await loadSpec(codeFiles(tree(named, ...others)), request, found)).path
+  }
+  const [most, arm] = ['ci/dev-linux-64.yml', 'ci/dev-linux-aarch64.yml']
+  assert.equal(await onArm('ci/dev.yml', 'ci/dev-linux.yml', most, arm), arm)
+  assert.equal(await onArm('ci/dev.yml', 'ci/dev-linux.yml', most), 'ci/dev-linux.yml')
+  assert.equal(await onArm(most, arm), arm)
+  assert.equal(await taken(arm, most), most)
+  assert.equal(await onArm(most), most)
   await assert.rejects(taken('environment.yml', 'environment-linux.yml', 'environment-linux.yaml'), {
     name: 'EnvironmentFileError',
     message: 'environment.yml: both environment-linux.yml and environment-linux.yaml are for Linux in its place',

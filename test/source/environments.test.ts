@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { CondaPlatform } from '../../common/conda-files.ts'
 import { environmentsOf } from '../../service/source/environments.ts'
 import { runSteps } from '../../service/source/workflow.ts'
 
-const all = async (files: Record<string, string>) =>
+const all = async (files: Record<string, string>, platform: CondaPlatform = 'linux-64') =>
   await environmentsOf(
     {
       paths: async () => Object.keys(files),
       read: async (path) => (files[path] === undefined ? undefined : Buffer.from(files[path])),
     },
-    'owner/name',
+    { repository: 'owner/name', platform },
   )
 const asked = async (files: Record<string, string>) => {
   const { environments, notes } = await all(files)
@@ -25,6 +26,12 @@ test('without a step of ours, the file at the root', async () => {
   const auto = { requests: [{ interpreter: 'auto' }], notes: [] }
   assert.deepEqual(await asked({ 'requirements.txt': '' }), auto)
   assert.deepEqual(await asked(workflow('      - uses: actions/checkout@v4\n      - run: meadow/run@v1\n')), auto)
+  const arm = await all({ 'conda-linux-aarch64.lock': '' }, 'linux-aarch64')
+  assert.deepEqual(
+    arm.environments.map(({ interpreter }) => interpreter),
+    auto.requests,
+  )
+  assert.deepEqual((await all({ 'conda-linux-aarch64.lock': '' })).environments, [])
   const { requests, notes } = await asked({ 'README.md': '' })
   assert.deepEqual(requests, [])
   assert.match(notes.join(), /nothing is prebuilt: .*no environment file/)

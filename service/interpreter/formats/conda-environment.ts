@@ -19,9 +19,9 @@ export const condaEnvironmentFormat: Format = {
   name: 'conda-environment',
   options: [],
 
-  async instead(code, path) {
+  async instead(code, path, platform) {
     const there = new Set(await code.paths())
-    const [first, second] = forLinux(path)
+    const [first, second] = forLinux(path, platform)
       .map((alike) => alike.filter((each) => there.has(each)))
       .find((found) => found.length > 0) ?? [path]
     if (second === undefined) return first ?? path

@@ -1,3 +1,4 @@
+import { onPlatform } from '../../../common/conda-files.ts'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { checkPython, condaArtifact, condaLock, condaTarget, fits, hasCredentials, parseCondaUrl } from '../conda.ts'
 import type { CondaTarget } from '../conda-target.ts'
@@ -13,6 +14,11 @@ import { requiredText } from './required-text.ts'
 export const condaExplicitFormat: Format = {
   name: 'conda-explicit',
   options: [],
+
+  async instead(code, path, platform) {
+    const own = onPlatform(path, platform)
+    return (await code.paths()).includes(own) ? own : path
+  },
 
   async load(code, path) {
     const files = { [path]: await requiredText(code, path) }

@@ -1,3 +1,4 @@
+import type { CondaPlatform } from '../../../common/conda-files.ts'
 import type { Lock } from '../lock.ts'
 import type { Probe } from '../probe.ts'
 import type { Resolve } from '../resolution.ts'
@@ -31,9 +32,10 @@ export interface Format {
   options: readonly FormatOption[]
   /**
    * The file that is taken in place of the named one, which may be that one itself.
+   * @param platform of the machine that it is for
    * @throws {EnvironmentFileError} where two would fit
    */
-  instead?(code: CodeFiles, path: string): Promise<string>
+  instead?(code: CodeFiles, path: string, platform: CondaPlatform): Promise<string>
   /**
    * Every file that the named one reads, by path, checked as far as that goes without asking anybody.
    * @throws {EnvironmentFileError} naming file and line
