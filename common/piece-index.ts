@@ -8,6 +8,8 @@ import { createHash } from 'node:crypto'
 /** The most lines of a list, and of an index. */
 const MOST_LISTED = 512
 export const MOST_LISTS = 50_000
+/** The most pieces of a root, repeated ones counted each time. The largest that is taken has a third of them. */
+export const MOST_PIECES = 500_000
 /** The most bytes that an index or a list can have. */
 export const MOST_INDEX_BYTES = MOST_LISTS * 65
 

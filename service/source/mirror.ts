@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers'
 import { BundleHeaders, type BundleLimits } from '../../common/bundle-format.ts'
 import { checkLinks } from '../../common/bundle-links.ts'
-import { digestsIn, MOST_INDEX_BYTES } from '../../common/piece-index.ts'
+import { digestsIn, IndexRefused, MOST_INDEX_BYTES, MOST_PIECES } from '../../common/piece-index.ts'
 import { readTar } from '../../common/read-tar.ts'
 import { TAR_END, tarPadding } from '../../common/tar.ts'
 import type { BlobInfo, Blobs, Digest } from '../blobs/blobs.ts'
@@ -104,17 +104,24 @@ export class Mirrors {
     throw new MirrorIncomplete(`the mirrored code lacks ${lacked.length} of its pieces, ${lacked[0]} for one`)
   }
 
-  /** What indexes or lists name, in their order. */
+  /** What indexes or lists name, in their order. The same one may be there many times over: it is read once. */
   async #named(lists: Digest[]): Promise<Digest[]> {
-    const { blobs } = this.#parts
-    const named: Digest[] = []
+    const names = new Map<Digest, Digest[]>()
+    let total = 0
     for (const list of lists) {
-      const size = (await blobs.size(list)) ?? 0
-      // One of this length may name more bytes than a bundle may have; the bundle's own limits see to that.
-      const bytes = size > MOST_INDEX_BYTES ? Buffer.from('too long') : await buffer(await blobs.open(list))
-      named.push(...digestsIn(`mirror.roots: ${list}`, bytes))
+      const here = names.get(list) ?? (await this.#read(list))
+      names.set(list, here)
+      total += here.length
+      if (total > MOST_PIECES) throw new IndexRefused(`mirror.roots: more than ${MOST_PIECES} pieces are named`)
     }
-    return named
+    return lists.flatMap((list) => names.get(list) ?? [])
+  }
+
+  async #read(list: Digest): Promise<Digest[]> {
+    const { blobs } = this.#parts
+    const size = (await blobs.size(list)) ?? 0
+    const bytes = size > MOST_INDEX_BYTES ? Buffer.from('too long') : await buffer(await blobs.open(list))
+    return digestsIn(`mirror.roots: ${list}`, bytes)
   }
 }
 

@@ -197,3 +197,27 @@ test('an index that is none is refused by name; an empty root is an empty bundle
   await send(index.bytes)
   assert.ok((await bundle(index.digest as Digest)).bytes.equals(TAR_END))
 })
+
+test('one list that is named over and over is refused before it is read over and over', async (t) => {
+  const { blobs, mirrors, send, bundle } = await setUp(t)
+  const times = (digest: string, n: number) => Buffer.from(`${digest.slice('sha256:'.length)}\n`.repeat(n))
+  const list = await send(times(await send(entry('a', '1')), 50_000))
+  const index = await send(times(list, 50_000))
+  const opened = t.mock.method(blobs, 'open').mock
+  await assert.rejects(bundle(index), (error) => {
+    assert.ok(error instanceof IndexRefused)
+    assert.equal(error.message, 'mirror.roots: more than 500000 pieces are named')
+    return true
+  })
+  assert.equal(opened.callCount(), 2, 'the index and the list')
+  assert.deepEqual(await mirrors.missing(DOMAIN, index), [], 'who only asks reads what differs')
+})
+
+test('pieces may repeat: a large file of zeros is the same piece many times', async (t) => {
+  const { root, bundle } = await setUp(t)
+  const zeros = Buffer.alloc(1024)
+  const { bytes } = await bundle(
+    await root(entry('zeros', '\0'.repeat(60 * 1024)).subarray(0, 512), ...Array(60).fill(zeros)),
+  )
+  assert.equal(bytes.length, 512 + 60 * 1024 + TAR_END.length)
+})
