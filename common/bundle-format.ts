@@ -4,7 +4,7 @@ import { checkName } from './bundle-names.ts'
 import { BundleRefused } from './bundle-refused.ts'
 import { type CommitLeaf, commitLeaves } from './commit-tree.ts'
 import type { GitObject, ObjectReader } from './object-reader.ts'
-import { TAR_END, tarHeader, tarPadding } from './tar.ts'
+import { TAR_END, type TarEntry, tarHeader, tarPadding } from './tar.ts'
 
 /** 2000-01-01T00:00:00Z, in seconds. */
 const MTIME = 946_684_800
@@ -85,7 +85,7 @@ export class BundleHeaders {
         throw new BundleRefused('order', folder, 'is both a file and a folder', 'Make the commit again with git.')
       }
       this.#folders.add(folder)
-      headers.push(tarHeader({ type: 'directory', path: folder, mode: 0o755, size: 0, mtime: MTIME }))
+      headers.push(tarHeader(folderEntry(folder)))
     }
     return headers
   }
@@ -102,6 +102,11 @@ export class BundleHeaders {
       )
     }
   }
+}
+
+/** What a bundle says of a folder. */
+export function folderEntry(path: string): TarEntry {
+  return { type: 'directory', path, mode: 0o755, size: 0, mtime: MTIME }
 }
 
 /**

@@ -30,28 +30,46 @@ export function outsideLinks(links: ReadonlyMap<string, string>): string[] {
   return [...links.keys()].filter((path) => links.get(path) === '' || leadsOutside(path, links, budget))
 }
 
+/**
+ * The place of a path once all links on the way are followed, as Linux would.
+ * @returns undefined where they lead outside or go in circles
+ */
+export function realPath(path: string, links: ReadonlyMap<string, string>): string | undefined {
+  const end = walk(path, links, { steps: MAX_STEPS })
+  return end === 'outside' || end === 'circle' ? undefined : end.at.join('/')
+}
+
 const FIX = 'Take the link out of the commit, or let it point to a path inside the repository.'
 
 function leadsOutside(path: string, links: ReadonlyMap<string, string>, budget: { steps: number }): boolean {
-  const at = path.split('/')
+  return walk(path, links, budget) === 'outside'
+}
+
+function walk(
+  path: string,
+  links: ReadonlyMap<string, string>,
+  budget: { steps: number },
+): { at: string[] } | 'outside' | 'circle' {
+  const at: string[] = []
   // What is left to walk, the next part last.
-  const todo: string[] = []
-  for (let hops = 0, link = links.get(at.join('/')); link !== undefined; hops++) {
-    if (hops > MAX_HOPS) return false
-    if (link.startsWith('/')) return true
+  const todo = path.split('/').reverse()
+  let hops = 0
+  for (let part = todo.pop(); part !== undefined; part = todo.pop()) {
+    if (--budget.steps < 0) {
+      throw new BundleRefused('link', path, 'is one of too many links through links', 'Commit fewer links.')
+    }
+    if (part === '' || part === '.') continue
+    if (part === '..') {
+      if (at.pop() === undefined) return 'outside'
+      continue
+    }
+    at.push(part)
+    const link = links.get(at.join('/'))
+    if (link === undefined) continue
+    if (++hops > MAX_HOPS) return 'circle'
+    if (link.startsWith('/')) return 'outside'
     at.pop()
     todo.push(...link.split('/').reverse())
-    link = undefined
-    for (let part = todo.pop(); part !== undefined; part = todo.pop()) {
-      if (--budget.steps < 0) {
-        throw new BundleRefused('link', path, 'is one of too many links through links', 'Commit fewer links.')
-      }
-      if (part === '' || part === '.') continue
-      if (part !== '..') at.push(part)
-      else if (at.pop() === undefined) return true
-      link = part === '..' ? undefined : links.get(at.join('/'))
-      if (link !== undefined) break
-    }
   }
-  return false
+  return { at }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Project } from '../support/project.ts'
-import { TestRepository } from '../support/repositories.ts'
+import { type TestFile, TestRepository } from '../support/repositories.ts'
 import { ServiceUnderTest } from '../support/service-under-test.ts'
 import { commitWithSubmodules, gitmodules } from '../support/submodules.ts'
 import { makeWheel } from '../support/wheels.ts'
@@ -27,7 +27,7 @@ shop = "shop:main"
 `
 const code = (price: number) => `def main():\n    print("price", ${price})\n`
 
-async function ran(files: Record<string, string | Buffer>, command: string) {
+async function ran(files: Record<string, TestFile>, command: string) {
   const commit = await project.commit(files)
   await project.push(commit)
   const { state, message } = await project.built(await project.build(commit))
@@ -89,16 +89,20 @@ test('-e . of requirements.txt: a push of code alone is a hit, a new description
   assert.match(other.cache?.packages.map(({ name, after }) => `${name} ${after}`).join() ?? '', /shop 1\.1/)
 })
 
-test('a project, a wheel and a repository that requirements.txt names', async () => {
+test('a project, a wheel and a repository that requirements.txt names, all by links of the commit', async () => {
   const folder = `${service.home.folder}/git/octo/tool`
   const tool = await TestRepository.make(folder)
   const named = (name: string) => PYPROJECT.replaceAll('shop', name)
   await tool.commit({ 'pyproject.toml': named('tool'), 'tool.py': code(3) }, { ref: 'refs/heads/main' })
   const files = {
-    'requirements.txt': `./libs/shop\ntool @ git+file://${folder}@main\nwheels/local-1.0-py3-none-any.whl\n`,
-    'libs/shop/pyproject.toml': PYPROJECT,
-    'libs/shop/shop.py': code(4),
-    'wheels/local-1.0-py3-none-any.whl': makeWheel({ name: 'local', version: '1.0', files: { 'local.py': 'X = 1\n' } }),
+    'requirements/prod.txt': `./libs/shop\ntool @ git+file://${folder}@main\nwheels/local-1.0-py3-none-any.whl\n`,
+    'requirements.txt': { link: 'requirements/prod.txt' },
+    'packages/shop.toml': PYPROJECT,
+    'packages/shop/pyproject.toml': { link: '../shop.toml' },
+    'packages/shop/shop.py': code(4),
+    libs: { link: 'packages' },
+    'built/local.whl': makeWheel({ name: 'local', version: '1.0', files: { 'local.py': 'X = 1\n' } }),
+    'wheels/local-1.0-py3-none-any.whl': { link: '../built/local.whl' },
   }
   const { stdout } = await ran(files, 'tool && shop && python -c "import local; print(local.X)"')
   assert.equal(stdout, 'price 3\nprice 4\n1\n')
