@@ -89,6 +89,27 @@ test('-e . of requirements.txt: a push of code alone is a hit, a new description
   assert.match(other.cache?.packages.map(({ name, after }) => `${name} ${after}`).join() ?? '', /shop 1\.1/)
 })
 
+test('-e . of a setup.py: packages that are added and requirements that it reads make another image', async () => {
+  const setup = `import os
+from setuptools import find_packages, setup
+here = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(here, "requirements", "base.txt")) as file:
+    setup(name="shop", version="1.0", packages=find_packages(), install_requires=file.read().split())
+`
+  const files = {
+    'requirements.txt': '-e .\n',
+    'setup.py': setup,
+    'requirements/base.txt': 'idna==3.7\n',
+    'shop/__init__.py': code(1),
+  }
+  const imports = (names: string) => `cd / && python -c "import ${names}"`
+  const first = await ran(files, imports('shop, idna'))
+  const changed = await ran({ ...files, 'shop/more.py': '' }, imports('shop.more'))
+  assert.equal(changed.image, first.image)
+  const more = { ...files, 'requirements/base.txt': 'idna==3.7\nsix==1.16.0\n', 'shopconf/__init__.py': '' }
+  await ran(more, imports('shop, idna, six, shopconf'))
+})
+
 test('a project, a wheel and a repository that requirements.txt names, all by links of the commit', async () => {
   const folder = `${service.home.folder}/git/octo/tool`
   const tool = await TestRepository.make(folder)

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { parse } from 'smol-toml'
 import { keyOf } from '../../image/keys.ts'
 import type { Artifact, Lock } from '../../interpreter/lock.ts'
-import { projectFiles } from '../../interpreter/project-files.ts'
+import { importablePlaces, projectFiles } from '../../interpreter/project-files.ts'
 import type { CodeTree } from '../../source/bundle-tree.ts'
 import { LocalSourceFailed } from './local-source-failed.ts'
 
@@ -41,7 +41,7 @@ async function pinned(artifact: Artifact, code: ProjectCode | undefined): Promis
   return kind === 'directory' ? await directory(artifact, path, code.tree) : await file(artifact, path, code.tree)
 }
 
-/** Its hash is that of what goes into its wheel: for an editable one, what describes it and where it lies. */
+/** Its hash is that of what goes into its wheel: for an editable one, what describes it and where it and its modules lie. */
 async function directory(artifact: Artifact, path: string, tree: CodeTree): Promise<Artifact> {
   const { name, editable, subdirectory = '' } = artifact
   const project = projectFolder(artifact)
@@ -53,7 +53,8 @@ async function directory(artifact: Artifact, path: string, tree: CodeTree): Prom
   const version = artifact.version === '0' ? await staticVersion(tree, project) : artifact.version
   if (!editable) return { ...artifact, version, sha256: keyOf('directory', await tree.hashFolder(path), subdirectory) }
   const contents = await Promise.all(files.map(async (each) => [each, sha256Of((await tree.read(each)) ?? '')]))
-  return { ...artifact, version, sha256: keyOf('editable', project, contents) }
+  const places = importablePlaces(await tree.paths(), project)
+  return { ...artifact, version, sha256: keyOf('editable', project, contents, places) }
 }
 
 async function file(artifact: Artifact, path: string, tree: CodeTree): Promise<Artifact> {
