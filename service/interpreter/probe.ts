@@ -8,7 +8,7 @@ export interface InstalledPackage {
 }
 
 /** Grows when probes say more than they did: stored ones are then made again. */
-export const PROBE_FORMAT = 2
+export const PROBE_FORMAT = 3
 
 /** What a base image's Python says of itself; made once a base digest by `builder/python/probe.py`. */
 export interface Probe {
@@ -22,9 +22,9 @@ export interface Probe {
   basePrefix: string
   /** `sys.prefix`: not the base prefix where the image's Python is a virtual environment itself. */
   prefix: string
-  /** The folders that its packages are in. */
+  /** The folders that its packages are in, those of the image's own user first. */
   sitePackages: string[]
-  /** What is installed in them. */
+  /** What is installed in them, or in folders of the image's PYTHONPATH. */
   installed: InstalledPackage[]
   /** The real path of the interpreter: `/usr/bin/python3.11`. */
   executable: string

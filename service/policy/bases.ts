@@ -35,6 +35,21 @@ export function chooseBase(
   )
 }
 
+/**
+ * Checks that a base image which a spec names has the Python that it asks for besides.
+ * @param version of the image's Python: `3.9.2`
+ * @throws {NoBase} when it has another
+ */
+export function checkNamedBase({ format, baseImage, pythonVersion }: Wish, version: string): void {
+  if (baseImage === undefined || pythonVersion === undefined || bringsPython(format)) return
+  if (`${version}.`.startsWith(`${pythonVersion}.`)) return
+  const minor = version.split('.', 2).join('.')
+  throw new NoBase(
+    `python-version: asks for Python ${pythonVersion}, and the base-image ${baseImage} has ${version}`,
+    `Give "python-version: ${minor}", which mirror_local else takes from the Python that is active; or name a base-image that has Python ${pythonVersion}, or none.`,
+  )
+}
+
 /** The image that most registries have of a Python. */
 function likely(version: string): string {
   return `python:${version}-slim-bookworm`

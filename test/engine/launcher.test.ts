@@ -81,6 +81,28 @@ for (const python of PYTHONS) {
       assert.equal((await runTask(standby(), { command: 'echo "$PYTHONPATH"' })).stdout.toString(), '\n')
     })
 
+    test('a function sees what a plain python3 would see with its variables: PYTHONPATH, and packages of its user', async () => {
+      const own = `/workspace/.local/lib/python${python}/site-packages`
+      const files = {
+        'app/jobs.py': 'import mine\nfrom linked import name\ndef main():\n    return [mine.__file__, name]\n',
+        [`.local/lib/python${python}/site-packages/mine.py`]: '',
+        [`.local/lib/python${python}/site-packages/more.pth`]: '/workspace/linked\n',
+        'linked/linked.py': 'name = "by a .pth file"\n',
+        'other/jobs.py': 'import sys\ndef main():\n    return sys.path\n',
+      }
+      const made_ = (env: Record<string, string>) =>
+        made.standby(python, files, { env, preload: ['jobs'], sysPath: [] })
+      const env = { HOME: '/workspace', PYTHONPATH: 'app' }
+      const { result, notes, stderr } = await runTask(made_(env), { function: 'jobs:main' })
+      assert.deepEqual([result, notes], [[`${own}/mine.py`, 'by a .pth file'], []], stderr)
+
+      const later = { HOME: '/workspace', PYTHONPATH: '/workspace/other:other' }
+      const program = 'import jobs; print(*jobs.main(), sep="\\n")'
+      const plain = await runTask(made.standby(python, files), { argv: ['python3', '-c', program], env: later })
+      const seen = await runTask(made.standby(python, files), { function: 'jobs:main', env: later })
+      assert.deepEqual(seen.result, ['/workspace', ...plain.stdout.toString().trimEnd().split('\n').slice(1)])
+    })
+
     test('a function that raises: the traceback as Python prints it, without the launcher', async () => {
       const said = await runTask(standby(), { function: 'package.work:fail' })
       assert.match(

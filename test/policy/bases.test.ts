@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { chooseBase, isOperatorBase, NoBase } from '../../service/policy/bases.ts'
+import { checkNamedBase, chooseBase, isOperatorBase, NoBase } from '../../service/policy/bases.ts'
 import { commitDomain, isTrusted, pullRequestDomain, readable, repositoryOf } from '../../service/policy/domain.ts'
 
 const UV = { format: 'uv.lock', path: 'uv.lock' } as const
@@ -9,11 +9,23 @@ const BASES = { '3.11': 'python:3.11-slim', '3.9': 'python:3.9-slim' }
 test('the named base, else the one of the version, else the first', () => {
   assert.equal(chooseBase(BASES, { ...UV }), 'python:3.11-slim')
   assert.equal(chooseBase(BASES, { ...UV, pythonVersion: '3.9' }), 'python:3.9-slim')
-  assert.equal(chooseBase(BASES, { ...UV, pythonVersion: '3.9', baseImage: 'own:1' }), 'own:1')
+  assert.equal(chooseBase(BASES, { ...UV, pythonVersion: '3.9', baseImage: 'own:1' }), 'own:1', 'its Python is checked')
   assert.throws(
     () => chooseBase(BASES, { ...UV, pythonVersion: '3.7' }),
     (error) => error instanceof NoBase && /3\.7/.test(error.message) && /3\.11, 3\.9/.test(error.hint),
   )
+})
+
+test('a named base must have the Python that is asked for beside it', () => {
+  const named = { ...UV, pythonVersion: '3.1', baseImage: 'own:1' }
+  assert.throws(() => checkNamedBase(named, '3.11.2'), {
+    name: 'NoBase',
+    message: 'python-version: asks for Python 3.1, and the base-image own:1 has 3.11.2',
+    hint: 'Give "python-version: 3.11", which mirror_local else takes from the Python that is active; or name a base-image that has Python 3.1, or none.',
+  })
+  for (const pythonVersion of ['3.11', '3.11.2']) checkNamedBase({ ...named, pythonVersion }, '3.11.2')
+  checkNamedBase({ ...UV, pythonVersion: '3.9' }, '3.11.2')
+  checkNamedBase({ ...named, format: 'conda-environment' }, '3.11.2')
 })
 
 test('an environment that brings its own Python is put on any base, whatever Python was asked for', () => {

@@ -1,5 +1,11 @@
 """Says what this Python is, as one line of JSON. Standard library only, Python 3.8 or later, any base image."""
 
+import sys
+
+# Before what older ones don't have is imported; they must be able to read the rest.
+if sys.version_info < (3, 8):
+    raise SystemExit("its python3 is Python {}.{}.{}, and 3.8 or later is needed".format(*sys.version_info[:3]))
+
 import glob
 import importlib.metadata
 import json
@@ -9,7 +15,6 @@ import re
 import site
 import struct
 import subprocess
-import sys
 import sysconfig
 
 
@@ -98,9 +103,20 @@ def tags(c_library, arch):
 
 
 def site_packages():
-    """The folders of installed packages, as this Python looks through them."""
+    """The folders of installed packages, as a Python that is not isolated as this one (-I) looks through them."""
     known = {os.path.realpath(folder) for folder in site.getsitepackages()}
-    return [folder for folder in sys.path if os.path.isdir(folder) and os.path.realpath(folder) in known]
+    own = [site.getusersitepackages()] if has_own_site() else []
+    folders = own + [folder for folder in sys.path if os.path.realpath(folder) in known]
+    return [folder for folder in folders if os.path.isdir(folder)]
+
+
+def has_own_site():
+    """Whether packages count that the image's user installed for himself: not in a virtual environment of its own."""
+    return sys.prefix == sys.base_prefix and not os.environ.get("PYTHONNOUSERSITE")
+
+
+def named_folders():
+    return [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(folder)]
 
 
 def installed(folders):
@@ -115,8 +131,6 @@ def installed(folders):
 
 
 def probe():
-    if sys.version_info < (3, 8):
-        raise SystemExit("its Python is {}; 3.8 is the oldest that is supported".format(platform.python_version()))
     if sys.implementation.name != "cpython" or not sys.platform.startswith("linux"):
         raise SystemExit("its Python is {} on {}; only CPython on Linux is supported".format(
             platform.python_implementation(), sys.platform))
@@ -131,7 +145,7 @@ def probe():
         "basePrefix": sys.base_prefix,
         "prefix": sys.prefix,
         "sitePackages": folders,
-        "installed": installed(folders),
+        "installed": installed(named_folders() + folders),
         "executable": os.path.realpath(sys.executable),
         "cacheTag": sys.implementation.cache_tag,
         "libc": c_library,

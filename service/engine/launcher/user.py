@@ -11,10 +11,11 @@ import traceback  # noqa: F401  Python itself wants it for printing errors: not 
 import types
 
 from machine import prefer_as_victim, set_dumpable
+from plain_path import PlainPath
 
 REPORT = struct.Struct(">cI")
 MOST_RESULT = 16 << 20
-LAUNCHER = ("child", "machine", "service", "spool", "user")
+LAUNCHER = ("child", "machine", "plain_path", "service", "spool", "user")
 
 
 def become_user(sys_path, preload, out, err, report, task):
@@ -32,7 +33,8 @@ def become_user(sys_path, preload, out, err, report, task):
     set_dumpable(True)
     prefer_as_victim()
     forget_launcher()
-    sys.path = sys_path + [folder for folder in sys.path if folder != os.path.dirname(__file__)]
+    plain = PlainPath([folder for folder in sys.path if folder != os.path.dirname(__file__)])
+    sys.path[:0] = sys_path
 
     def say(kind, message):
         data = memoryview(REPORT.pack(kind, len(message)) + message)
@@ -44,7 +46,7 @@ def become_user(sys_path, preload, out, err, report, task):
     os.close(task)
     if not text:
         os._exit(0)
-    sys.exit(do(json.loads(text), say))
+    sys.exit(do(json.loads(text), say, plain))
 
 
 def forget_launcher():
@@ -66,11 +68,12 @@ class Failure(Exception):
     """Why a task can't be done, typed: exit code, code, message, hint."""
 
 
-def do(task, say):
+def do(task, say, plain):
     """Does the task; its exit code, where it does not become another program."""
     try:
         prepare(task)
         if "function" in task:
+            plain.update()
             return call(task, say)
         return execute(task["argv"] if "argv" in task else shell(task["command"]))
     except Failure as failure:

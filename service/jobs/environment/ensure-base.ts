@@ -6,7 +6,7 @@ import type { EnvironmentKind } from '../../image/skeleton.ts'
 import { isOnImage } from '../../interpreter/formats/container.ts'
 import { PROBE_FORMAT, type Probe } from '../../interpreter/probe.ts'
 import type { InterpreterSpec } from '../../interpreter/spec.ts'
-import { chooseBase } from '../../policy/bases.ts'
+import { checkNamedBase, chooseBase } from '../../policy/bases.ts'
 import type { Domain } from '../../policy/domain.ts'
 import { reporting, type WorkContext } from '../events/journal.ts'
 import { type SoftwareParts, withSoftware } from './additional-software.ts'
@@ -45,10 +45,13 @@ export async function prepareBase(
   )
   const environment = spec.format === 'container image' ? 'image' : isOnImage(spec) ? 'venv on image' : 'venv'
   if (spec.software === undefined) {
-    return { base: plain, plain, compileBase: plain, probe: await probeOf(parts, plain, context), environment }
+    const probe = await probeOf(parts, plain, context)
+    checkNamedBase(spec, probe.version)
+    return { base: plain, plain, compileBase: plain, probe, environment }
   }
   const base = await withSoftware(parts, { base: plain, packages: spec.software, domain }, context)
   const probe = await probeOf(parts, base, context)
+  checkNamedBase(spec, probe.version)
   const compileBase = (await hasSamePython(parts, plain, probe, context)) ? plain : base
   return { base, plain, compileBase, probe, environment }
 }
