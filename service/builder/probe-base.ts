@@ -51,6 +51,8 @@ export async function probeBase(context: BuilderContext, base: BaseImage, option
     name: 'probing',
     image: base.reference,
     command: ['python3', '-I', '-c', PROGRAM],
+    // Its own, not that of a step: packages may be there.
+    env: { HOME: base.defaults.env.find((each) => each.startsWith('HOME='))?.slice('HOME='.length) ?? '' },
     network: 'none' as const,
     limits: { timeout: Math.min(TIMEOUT, context.limits.timeout) },
   }

@@ -95,7 +95,10 @@ export class Bases {
     const { home, reference } = wanted
     const manifest = await this.#copier.manifest(wanted, signal)
     if ((await this.#embedded.get(home, manifest.digest)) === undefined) {
-      await this.#copier.blobs(wanted, manifest, signal)
+      // What it is for is known before the many bytes of its layers are here.
+      await this.#copier.config(wanted, manifest, signal)
+      await this.#describe(wanted, manifest)
+      await this.#copier.layers(wanted, manifest, signal)
     }
     const base = await this.#describe(wanted, manifest)
     await this.#embedded.put(home, manifest.bytes, manifest.mediaType, tagOf(reference))

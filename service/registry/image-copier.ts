@@ -1,11 +1,12 @@
+import type * as z from 'zod/mini'
 import { isContainerImage } from '../../common/container-image.ts'
 import type { Blobs, Digest } from '../blobs/blobs.ts'
 import { notFound } from './base-not-found.ts'
 import type { RegistryClient } from './client.ts'
 import type { EmbeddedRegistry, StoredManifest } from './embedded.ts'
 import { RegistryFailed } from './failed.ts'
-import { platformOf, readDocument } from './image-documents.ts'
-import { ImageIndex, ImageManifest, INDEX_TYPES, MANIFEST_TYPES } from './manifest.ts'
+import { platformOf, readDocument, readManifest } from './image-documents.ts'
+import { ImageIndex, type ImageManifest, INDEX_TYPES, MANIFEST_TYPES } from './manifest.ts'
 
 /** Blobs that are copied at a time. */
 const COPIES = 3
@@ -76,20 +77,34 @@ export class ImageCopier {
   }
 
   /**
-   * Copies what a manifest lists and is not here yet.
+   * Copies the config of an image, which says what the image is for.
    * @throws {BaseNotFound}
    */
-  async blobs(
-    { name, repository, origin, home }: Wanted,
-    manifest: StoredManifest,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { config, layers } = readDocument(name, 'manifest', ImageManifest, manifest.bytes)
-    const total = layers.reduce((sum, { size }) => sum + size, config.size)
+  async config(wanted: Wanted, manifest: StoredManifest, signal: AbortSignal): Promise<void> {
+    await this.#copy(wanted, 'config', [readManifest(wanted.name, manifest.bytes).config], signal)
+  }
+
+  /**
+   * Copies the layers of an image that are not here yet.
+   * @throws {BaseNotFound}
+   */
+  async layers(wanted: Wanted, manifest: StoredManifest, signal: AbortSignal): Promise<void> {
+    const { name, origin } = wanted
+    const { layers } = readManifest(name, manifest.bytes)
+    const total = layers.reduce((sum, { size }) => sum + size, 0)
     if (!origin.trusted && total > MOST_IMAGE_BYTES) {
       throw notFound(name, `it has ${total} bytes, and ${MOST_IMAGE_BYTES} is the most`)
     }
-    const missing = [...new Map([config, ...layers].map((blob) => [blob.digest, blob])).values()]
+    await this.#copy(wanted, 'layers', layers, signal)
+  }
+
+  async #copy(
+    { name, repository, origin, home }: Wanted,
+    what: string,
+    blobs: z.infer<typeof ImageManifest>['layers'],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const missing = [...new Map(blobs.map((blob) => [blob.digest, blob])).values()]
     // Each copier takes what is next; one that fails stops the others.
     const failed = new AbortController()
     const either = AbortSignal.any([signal, failed.signal])
@@ -105,7 +120,7 @@ export class ImageCopier {
     } catch (error) {
       failed.abort(error)
       signal.throwIfAborted()
-      throw notFound(name, `its layers can't be copied: ${(error as Error).message}`, error)
+      throw notFound(name, `its ${what} can't be copied: ${(error as Error).message}`, error)
     }
   }
 

@@ -18,8 +18,7 @@ export async function describeImage(
   manifest: StoredManifest,
   blobs: Blobs,
 ): Promise<Omit<BaseImage, 'reference'>> {
-  const { config, layers } = readDocument(name, 'manifest', ImageManifest, manifest.bytes)
-  if (config.size > MOST_CONFIG_BYTES) throw notFound(name, `its config has ${config.size} bytes`)
+  const { config, layers } = readManifest(name, manifest.bytes)
   const bytes = await buffer(await blobs.open(config.digest))
   const parsed = readDocument(name, 'config', ImageConfig, bytes)
   if (platformOf(parsed) !== platform) throw notFound(name, `it is for ${platformOf(parsed)}, not ${platform}`)
@@ -38,6 +37,17 @@ export async function describeImage(
     },
     platform,
   }
+}
+
+/**
+ * The manifest of an image.
+ * @throws {BaseNotFound} where it can't be read, or its config is no config
+ */
+export function readManifest(name: string, bytes: Buffer): z.infer<typeof ImageManifest> {
+  const manifest = readDocument(name, 'manifest', ImageManifest, bytes)
+  const { size } = manifest.config
+  if (size > MOST_CONFIG_BYTES) throw notFound(name, `its config has ${size} bytes`)
+  return manifest
 }
 
 /**

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -48,6 +49,23 @@ async function push(tag: string, lines: string[], from?: string): Promise<string
   return `docker://${name}`
 }
 
+/** The same image, its config as that of one for another machine. Its name, as users name it. */
+async function pushedFor(architecture: string, tag: string): Promise<string> {
+  const at = join(folder, tag)
+  const name = `docker://${registry.host}/team/app:${tag}`
+  const plain = await push(`${tag}-not-yet`, ['COPY . /nothing-to-run'], 'scratch')
+  await exec('skopeo', ['copy', '--src-tls-verify=false', plain, `dir:${at}`])
+  const manifest = JSON.parse(await readFile(join(at, 'manifest.json'), 'utf8'))
+  const config = JSON.parse(await readFile(join(at, manifest.config.digest.slice(7)), 'utf8'))
+  const bytes = Buffer.from(JSON.stringify({ ...config, architecture }))
+  const digest = createHash('sha256').update(bytes).digest('hex')
+  await writeFile(join(at, digest), bytes)
+  manifest.config = { ...manifest.config, digest: `sha256:${digest}`, size: bytes.length }
+  await writeFile(join(at, 'manifest.json'), JSON.stringify(manifest))
+  await exec('skopeo', ['copy', '--dest-tls-verify=false', `dir:${at}`, name])
+  return name
+}
+
 /** A package without files but its module and metadata, as a line of a Dockerfile. */
 function installed(folder: string, name: string, version: string): string {
   const info = `${folder}/${name}-${version}.dist-info`
@@ -56,30 +74,36 @@ function installed(folder: string, name: string, version: string): string {
 }
 
 const SITE = '/usr/local/lib/python3.11/dist-packages'
+/** Where `pip install --user` puts what the image's user installs. */
+const OWN_SITE = '/home/gardener/.local/lib/python3.11/site-packages'
 
 test('code runs in an image as it is: its user, variables and Python, without its entry point', async () => {
   const image = await push('plain', [
-    'RUN useradd --uid 4321 gardener',
+    'RUN useradd --create-home --uid 4321 gardener',
     installed(SITE, 'orchid', '1.5+team'),
-    'ENV SEASON=spring',
+    installed('/srv/app', 'tulip', '2'),
+    'ENV SEASON=spring PYTHONPATH=/srv/app',
     'WORKDIR /srv',
     'USER gardener',
+    installed(OWN_SITE, 'violet', '3'),
     'ENTRYPOINT ["/bin/false"]',
     'HEALTHCHECK CMD /bin/false',
   ])
-  const files = { 'sow.py': 'import orchid\ndef bed():\n    return orchid.version\n' }
+  const files = {
+    'sow.py': 'import orchid, tulip, violet\ndef bed():\n    return [orchid.version, tulip.version, violet.version]\n',
+  }
   const commit = await project.commit(files)
   await project.push(commit)
   const command =
-    'echo $SEASON $(id -u) $PWD $(printenv VIRTUAL_ENV || echo none); python3 -c "import sow; print(sow.bed())"; touch ok'
+    'echo $SEASON $(id -u) $PWD $(printenv VIRTUAL_ENV || echo none); python3 -c "import sow; print(*sow.bed())"; touch ok'
   const first = await project.ran(commit, { interpreter: image, command })
   assert.equal(first.run.outcome, 'ok', first.stderr.toString() + first.run.message)
-  assert.equal(first.stdout.toString(), 'spring 4321 /workspace none\n1.5+team\n')
+  assert.equal(first.stdout.toString(), 'spring 4321 /workspace none\n1.5+team 2 3\n')
   assert.equal(first.cache?.verdict, 'miss')
   assert.deepEqual(first.cache?.unpinned, [image])
 
   const called = await project.ran(commit, { interpreter: image, function: 'sow:bed' })
-  assert.equal(called.result, '1.5+team')
+  assert.deepEqual(called.result, ['1.5+team', '2', '3'], called.stderr.toString())
 
   const { stdout } = await exec('skopeo', ['inspect', '--tls-verify=false', '--format', '{{.Digest}}', image])
   const pinned = `${image.slice(0, -':plain'.length)}@${stdout.trim()}`
@@ -106,7 +130,12 @@ const IMPORTS =
 const SEEN = /^\/opt\/env 1\.5\+team 2\.8 \/opt\/env\/lib\/python3\.11\/site-packages\/markupsafe\//
 
 test('requirements lie on top of what an image has, which limits them', async () => {
-  const image = await push('packages', [installed(SITE, 'orchid', '1.5+team'), installed(SITE, 'idna', '2.8')])
+  const image = await push('packages', [
+    'RUN useradd --create-home --uid 4321 gardener',
+    installed(SITE, 'orchid', '1.5+team'),
+    'USER gardener',
+    installed(OWN_SITE, 'idna', '2.8'),
+  ])
   const commit = await project.commit({ 'requirements.txt': 'orchid\nidna\nmarkupsafe==3.0.2\n' })
   await project.push(commit)
   const run = await project.ran(commit, { 'base-image': image, command: IMPORTS })
@@ -121,6 +150,9 @@ test('requirements lie on top of what an image has, which limits them', async ()
   const build = await project.built(await project.build(asked, { 'base-image': image }))
   assert.equal(build.state, 'failed')
   assert.match(build.message ?? '', /requirements\.txt.*idna/s)
+  const python = await project.built(await project.build(asked, { 'base-image': image, 'python-version': '3.12' }))
+  const said = `python-version: asks for Python 3.12, and the base-image ${image} has 3.11.`
+  assert.ok(python.message?.startsWith(said), python.message)
 })
 
 test("requirements lie on top of an image's own virtual environment", async () => {
@@ -154,8 +186,20 @@ test('what is no image to run in is refused by name', async () => {
   assert.match(await failure(`${team}/app@sha256:12`), /is no image name/)
   assert.match(await failure('docker://127.0.0.1:1/x:1'), /127\.0\.0\.1:1 is a private address/)
   assert.match(await failure('docker://registry.invalid/x:1'), /registry\.invalid does not answer/)
+  const old = await push('old-python', [
+    `RUN echo "import sys; sys.version_info = (3, 7, 9); sys.modules['importlib.metadata'] = None; exec(sys.argv[1])" > /old.py`,
+    `RUN printf '#!/bin/sh\\nexec /usr/bin/python3 -I /old.py "$3"\\n' > /usr/local/bin/python3`,
+    'RUN chmod +x /usr/local/bin/python3',
+  ])
+  assert.match(
+    await failure(old),
+    /^docker:\S+old-python: its python3 is Python 3\.7\.9, and 3\.8 or later is needed Name an image with python3, 3\.8/,
+  )
+  const arm = await pushedFor('arm64', 'arm')
+  assert.match(await failure(arm), /^container image docker:\S+arm: it is for linux\/arm64, not linux\/amd64/)
   const none = await push('no-python', ['COPY . /nothing-to-run'], 'scratch')
   assert.match(await failure(none), /no Python inside/)
   assert.match(await failure(none, { 'base-image': 'python:3.11-slim-bookworm' }), /base-image: the interpreter is/)
+  assert.match(await failure(none, { 'without-groups': ['dev'] }), /without-groups: a container image has none/)
   assert.match(await failure(none, { 'python-version': '3.11' }), /python-version: a container image has its own/)
 })

@@ -163,7 +163,7 @@ test('a registry that misbehaves', async (t) => {
     [
       'it gives another blob',
       (path) => blob(path, { status: 200, body: 'other' }),
-      /its layers can't be copied: .*sha256/,
+      /its config can't be copied: .*sha256/,
     ],
     [
       'it gives a blob without an end',

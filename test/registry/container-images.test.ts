@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
 import type { BaseNotFound } from '../../service/registry/base-not-found.ts'
 import { Bases } from '../../service/registry/bases.ts'
@@ -52,8 +53,10 @@ test("a manifest from anywhere does not get somebody else's bytes by their diges
   const manifest = JSON.parse(String(stored?.bytes))
   manifest.layers[0] = { ...manifest.layers[0], digest: secret, size: 30 }
   const bytes = Buffer.from(JSON.stringify(manifest))
+  const config = await buffer(await origin.blobs.open(manifest.config.digest))
   const server = createServer((request, answer) => {
     const isManifest = request.url?.includes('/manifests/')
+    if (request.url?.endsWith(manifest.config.digest)) return void answer.end(config)
     if (!isManifest) return void answer.writeHead(404).end()
     answer.writeHead(200, { 'content-type': manifest.mediaType }).end(bytes)
   })
@@ -65,6 +68,20 @@ test("a manifest from anywhere does not get somebody else's bytes by their diges
   await assert.rejects(tricked.resolve('docker://evil.example.org/app:1', platform, signal()), (error: BaseNotFound) =>
     /its layers can't be copied: .*answers 404/.test(error.message),
   )
+})
+
+test('an image for another machine is refused before its layers are fetched', async (t) => {
+  const { origin, api, bases } = await twoServices(t)
+  const other = ARCHITECTURE === 'arm64' ? 'amd64' : 'arm64'
+  await putImage(origin, 'app:1', { 'etc/hello': 'hello' }, [], other)
+  const asked = t.mock.method(RegistryClient.prototype, 'blob').mock
+  const name = 'docker://registry.example.org/library/app:1'
+  await assert.rejects(bases().resolve(name, platform, signal()), (error: BaseNotFound) => {
+    assert.equal(error.message, `container image ${name}: it is for linux/${other}, not ${platform}`)
+    return true
+  })
+  assert.equal(asked.callCount(), 1, 'its config')
+  assert.deepEqual(await api.database.state.selectFrom('manifests').selectAll().execute(), [])
 })
 
 test('registries that users name are at public addresses', async (t) => {

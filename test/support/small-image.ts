@@ -16,8 +16,14 @@ export function tarOf(files: Record<string, string>): Buffer {
 }
 
 /** Puts an image of one layer into the embedded registry. */
-export async function putImage(api: TestApi, name: string, files: Record<string, string>, env: string[] = []) {
-  const config = { architecture: ARCHITECTURE, env, command: ['/bin/sh'] }
+export async function putImage(
+  api: TestApi,
+  name: string,
+  files: Record<string, string>,
+  env: string[] = [],
+  architecture = ARCHITECTURE,
+) {
+  const config = { architecture, env, command: ['/bin/sh'] }
   return await importBase(api.registry, api.blobs, name, chunked(tarOf(files)), config)
 }
 

@@ -105,14 +105,19 @@ def tags(c_library, arch):
 def site_packages():
     """The folders of installed packages, as a Python that is not isolated as this one (-I) looks through them."""
     known = {os.path.realpath(folder) for folder in site.getsitepackages()}
-    own = [site.getusersitepackages()] if has_own_site() else []
-    folders = own + [folder for folder in sys.path if os.path.realpath(folder) in known]
+    folders = own_site() + [folder for folder in sys.path if os.path.realpath(folder) in known]
     return [folder for folder in folders if os.path.isdir(folder)]
 
 
-def has_own_site():
-    """Whether packages count that the image's user installed for himself: not in a virtual environment of its own."""
-    return sys.prefix == sys.base_prefix and not os.environ.get("PYTHONNOUSERSITE")
+def own_site():
+    """Where the packages are that the image's user installed for himself; they don't count in a virtual environment."""
+    if sys.prefix != sys.base_prefix or os.environ.get("PYTHONNOUSERSITE"):
+        return []
+    if not os.environ.get("HOME"):
+        # Then it is what the system knows of the user.
+        os.environ.pop("HOME", None)
+    site.USER_BASE = site.USER_SITE = None
+    return [site.getusersitepackages()]
 
 
 def named_folders():

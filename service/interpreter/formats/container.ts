@@ -46,7 +46,7 @@ export function containerSpec(request: InterpreterRequest): InterpreterSpec {
   if (request['python-version'] !== undefined) {
     refuse('python-version', 'a container image has its own Python', 'Take the input "python-version" out.')
   }
-  for (const input of ['groups', 'extras'] as const) {
+  for (const input of ['groups', 'without-groups', 'extras'] as const) {
     if (request[input]?.length) refuse(input, 'a container image has none', `Take the input "${input}" out.`)
   }
   return { format: 'container image', path: interpreter, files: {}, baseImage: interpreter }
