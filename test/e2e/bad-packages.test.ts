@@ -27,7 +27,13 @@ before(async () => {
   const { port } = listener.address() as { port: number }
   tools = await testBuilder()
   const indexes = {
-    ours: [wheel('swapped'), wheel('gone'), failing('broken', 'raise RuntimeError("no compiler here")')],
+    ours: [
+      wheel('swapped'),
+      wheel('gone'),
+      wheel('trunk', '', ['branch==1.0']),
+      wheel('branch', '', ['broken==1.0']),
+      failing('broken', 'raise RuntimeError("no compiler here")'),
+    ],
   }
   server = await indexServer({ after: (end: never) => ended.push(end) } as never, indexes, await publicIndex(tools))
   const { hostname } = new URL(server.url('ours'))
@@ -44,8 +50,8 @@ after(async () => {
   await tools?.[Symbol.asyncDispose]()
 })
 
-function wheel(name: string, code = '') {
-  const spec = { name, version: '1.0', files: { [`${name}.py`]: code } }
+function wheel(name: string, code = '', requires: string[] = []) {
+  const spec = { name, version: '1.0', files: { [`${name}.py`]: code }, requires }
   return { filename: wheelFilename(spec), content: makeWheel(spec) }
 }
 
@@ -122,3 +128,12 @@ for (const [place, filesOf] of FORMATS) {
     }
   })
 }
+
+test('a package that no file names is told by what asks for it', async () => {
+  const files = { 'requirements.txt': '# wood\ntrunk==1.0\n' }
+  const build = await project.built(await project.build(await project.commit(files)))
+  const message =
+    /^requirements\.txt:2: trunk asks for branch, which asks for broken: its build failed with exit code \d+:[\s\S]*no compiler/
+  assert.match(build.message ?? '', message)
+  assert.match(build.hint ?? '', /has a wheel/)
+})

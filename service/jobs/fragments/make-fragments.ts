@@ -55,6 +55,18 @@ export async function makeFragments(parts: MakeParts, order: MakeOrder, before?:
   }
 }
 
+/** The files of those artifacts that have been made. */
+export async function knownFiles(
+  parts: MakeParts,
+  order: MakeOrder,
+): Promise<Pick<PlannedArtifact, 'name' | 'files'>[]> {
+  const found = order.artifacts.map(async (artifact) => {
+    const files = await findFragment(parts, order.domain, identityOf(artifact, order))
+    return files ? [{ name: artifact.name, files }] : []
+  })
+  return (await Promise.all(found)).flat()
+}
+
 function weighted({ name, size = 0 }: Artifact): Pick<PlannedArtifact, 'name' | 'weight'> {
   return { name, weight: size }
 }

@@ -4,7 +4,7 @@ import { requiresOf } from '../../image/requires.ts'
 import type { Askers } from '../../interpreter/lock-diff.ts'
 
 /** Who asks for each package of an environment, by what the packages themselves say: their names, in order. */
-export async function askersOf(blobs: Blobs, artifacts: PlannedArtifact[]): Promise<Askers> {
+export async function askersOf(blobs: Blobs, artifacts: Pick<PlannedArtifact, 'name' | 'files'>[]): Promise<Askers> {
   const always = new Map<string, string[]>()
   const extra = new Map<string, string[]>()
   for (const { name, files } of artifacts) {

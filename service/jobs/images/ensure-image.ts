@@ -55,7 +55,7 @@ export class ImagePipeline {
       const locked = await this.#parts.lock(keeping, context)
       return await this.fromLock(keeping, await this.#seeded(locked), context)
     } catch (error) {
-      throw located(error, order.spec)
+      throw await located(error, order.spec)
     }
   }
 

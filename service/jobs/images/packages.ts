@@ -2,8 +2,10 @@ import type { Artifact } from '../../interpreter/lock.ts'
 import type { Locked } from '../environment/ensure-lock.ts'
 import type { ImageOrder, WheelsHere } from '../environment/image-order.ts'
 import { reporting, type WorkContext } from '../events/journal.ts'
-import { makeFragments } from '../fragments/make-fragments.ts'
+import { knownFiles, makeFragments } from '../fragments/make-fragments.ts'
 import type { Made, MakeOrder } from '../fragments/make-order.ts'
+import { located } from '../fragments/package-failed.ts'
+import { askersOf } from './askers.ts'
 import type { ImageParts } from './image-parts.ts'
 
 /** What goes into the image: the lock's packages, and pip. */
@@ -37,9 +39,12 @@ export async function makePackages(
     progress: (done) => journal.tell({ kind: 'progress', what: 'packages', done, total }),
     ...special,
   }
+  const explain = async (error: unknown): Promise<never> => {
+    throw await located(error, order.spec, async () => askersOf(parts.blobs, await knownFiles(parts, makeOrder)))
+  }
   return await journal.stage(
     'packages',
-    () => makeFragments(parts, makeOrder, before),
+    () => makeFragments(parts, makeOrder, before).catch(explain),
     (made) => ({
       'bytes-reused': made.bytesReused,
       'bytes-transferred': made.bytesTransferred,
