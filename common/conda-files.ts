@@ -16,6 +16,11 @@ export function onPlatform(path: string, platform: CondaPlatform): string {
   return path.replace(/-linux-(?:64|aarch64)(?=\.\w+$)/, `-${platform}`)
 }
 
+/** Whether the name of an environment.yml says which system it was made on. */
+export function isOfSystem(path: string): boolean {
+  return OF_SYSTEM.test(posix.parse(path).name)
+}
+
 /**
  * The files that are taken in place of an environment.yml, where they lie beside it, as it may have been made elsewhere:
  * the best first, those in one list alike.
@@ -24,7 +29,7 @@ export function forLinux(path: string, platform: CondaPlatform): string[][] {
   const { dir, name, ext } = posix.parse(path)
   const own = onPlatform(path, platform)
   if (own !== path) return [[own]]
-  if (OF_SYSTEM.test(name)) return []
+  if (isOfSystem(path)) return []
   const ends = [...new Set([ext, '.yml', '.yaml'])]
   return [platform, 'linux'].map((system) => ends.map((end) => posix.join(dir, `${name}-${system}${end}`)))
 }

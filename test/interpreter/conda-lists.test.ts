@@ -43,6 +43,10 @@ const PIP_LINES: [line: string, expected: Partial<Artifact>][] = [
   [`md @ ${WHEEL}`, { kind: 'wheel', version: '2.0', url: WHEEL }],
   [`md @ ${WHEEL}#sha256=${HASH.toUpperCase()}`, { kind: 'wheel', sha256: HASH }],
   [`md @ ${WHEEL}#md5=${'b'.repeat(32)}`, { kind: 'wheel', md5: 'b'.repeat(32), url: WHEEL }],
+  [
+    'md @ https://git.example.com/o/md/archive/v1.0.tar.gz',
+    { kind: 'sdist', url: 'https://git.example.com/o/md/archive/v1.0.tar.gz' },
+  ],
   [`tool @ ${TOOL}`, { kind: 'vcs', commit: COMMIT, url: 'https://git.example.com/o/tool.git' }],
   [`tool @ ${TOOL}#sha256=${COMMIT}`, { kind: 'vcs', commit: COMMIT }],
   [`tool @ ${TOOL}#subdirectory=Sub`, { kind: 'vcs', commit: COMMIT, subdirectory: 'Sub' }],

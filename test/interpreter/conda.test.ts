@@ -5,8 +5,8 @@ import { channelUrls } from '../../service/builder/conda-channels.ts'
 import { condaProbe, condaTarget, parseCondaUrl } from '../../service/interpreter/conda.ts'
 import { isExact, specChannel, specName, withoutSubdir } from '../../service/interpreter/conda-spec.ts'
 import { condaPip } from '../../service/interpreter/formats/conda-pip.ts'
-import { loadSpec, locate, lockSpec } from '../../service/interpreter/formats.ts'
-import type { Resolve, ResolveRequest } from '../../service/interpreter/resolution.ts'
+import { loadSpec, locate, lockSpec, notesOn } from '../../service/interpreter/formats.ts'
+import { type Resolve, type ResolveRequest, ResolverRefused } from '../../service/interpreter/resolution.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { exampleProbe } from '../support/probe.ts'
 
@@ -68,6 +68,31 @@ for (const [what, text, message] of BAD_YAML)
       message,
     })
   })
+
+test('a key that means nothing is said, with its line', async () => {
+  const text = 'channel_priority: strict\ndependencies:\n  - python\n'
+  const spec = await load({ 'environment.yml': text }, 'environment.yml')
+  assert.deepEqual(notesOn(spec), ['environment.yml:1: channel_priority is not read: there is no such key'])
+})
+
+test('the way out of a platform is one that its file can go', async () => {
+  const ways: [file: string, way: RegExp][] = [
+    ['environment.yml', /or commit one that was made on linux-64 as environment-linux\.yml: it is taken wherever/],
+    [
+      'environment-osx-arm64.yml',
+      /or commit one that was made on linux-64, and name that with the input "interpreter"/,
+    ],
+  ]
+  for (const [file, hint] of ways) {
+    const spec = await load({ [file]: 'dependencies:\n  - python=3.11.7=hd83a4c7_0\n' }, file)
+    const specs = ['python=3.11.7=hd83a4c7_0']
+    const elsewhere = { specs, subdir: 'osx-arm64', target: condaTarget(file, exampleProbe), others: [] }
+    const refuse = async () => {
+      throw new ResolverRefused('platform', 'no candidates', undefined, { elsewhere })
+    }
+    await assert.rejects(lockSpec(spec, exampleProbe, refuse), { name: 'ResolutionFailed', hint })
+  }
+})
 
 const FOLDERS = ['./local', '../shared', '.', '~/ch', '/opt/ch', 'C:\\ch', 'file:///opt/ch']
 for (const folder of FOLDERS)

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { forLinux } from '../../../common/conda-files.ts'
+import { forLinux, isOfSystem } from '../../../common/conda-files.ts'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { checkPython, condaLock, condaTarget, hasCredentials } from '../conda.ts'
 import { isExact, isFolder, specChannel, specName, withoutSubdir } from '../conda-spec.ts'
@@ -68,6 +68,11 @@ export const condaEnvironmentFormat: Format = {
       if (error instanceof ResolverRefused) throw explain(error, spec, yaml)
       throw error
     }
+  },
+
+  notes(spec) {
+    const { path, yaml } = readYaml(spec)
+    return yaml.unknown.map(({ text, line }) => `${path}:${line}: ${text} is not read: there is no such key`)
   },
 
   locate(spec, name) {
@@ -143,21 +148,22 @@ function explain(refused: ResolverRefused, spec: InterpreterSpec, yaml: CondaYam
 function hintOf(step: RefusedStep, file: string): string {
   if (step === 'channel')
     return 'Correct "channels:", or name a channel of your own in MEADOW_CONDA_CHANNELS on the service.'
-  if (step === 'platform') return `Take it out, or commit an environment without it as ${linuxName(file)}.`
+  if (step === 'platform') return `Take it out, or ${commitForLinux('an environment without it', file)}`
   return 'Ask for versions that go together and that the channels have for this platform.'
 }
 
 function wayOut(file: string, subdir: string): string {
   return [
     'Name only the packages that you ask for yourself ("conda env export --from-history"), without builds;',
-    `or make the file on ${subdir} and commit it as ${linuxName(file)}.`,
+    `or ${commitForLinux(`one that was made on ${subdir}`, file)}`,
   ].join(' ')
 }
 
-/** What takes the place of a file that was made elsewhere. */
-function linuxName(file: string): string {
+/** What takes the place of a file that was made elsewhere. One that is named for its system has nothing beside it. */
+function commitForLinux(what: string, file: string): string {
   const { base, name } = posix.parse(file)
-  return `${name}-linux.yml: it is taken wherever it lies beside ${base}`
+  if (isOfSystem(file)) return `commit ${what}, and name that with the input "interpreter".`
+  return `commit ${what} as ${name}-linux.yml: it is taken wherever it lies beside ${base}.`
 }
 
 /** The line of the first package that an explanation speaks of. */

@@ -30,10 +30,10 @@ export function pipArtifact(place: Place, { name, version, url, sha256, md5 }: L
   }
   if (!/^https?:/.test(address) || !URL.canParse(address)) return undefined
   const filename = decodeURIComponent(new URL(address).pathname.split('/').at(-1) ?? '')
-  const [, stated = ''] =
-    /^[^-]+-([^-]+)-.*\.whl$/.exec(filename) ?? /^.+-([^-]+)\.(?:tar\.\w+|zip|tgz)$/.exec(filename) ?? []
-  if (stated === '') return undefined
-  const kind = filename.endsWith('.whl') ? 'wheel' : 'sdist'
+  const [, wheel] = /^[^-]+-([^-]+)-.*\.whl$/.exec(filename) ?? []
+  const [archive, sdist = '0'] = /^(?:.+-([^-]+)|.+)\.(?:tar\.\w+|zip|tgz)$/.exec(filename) ?? []
+  if (wheel === undefined && archive === undefined) return undefined
   const hash = sha256 ? { sha256 } : md5 ? { md5 } : {}
-  return { ...named, version: version ?? stated, kind, url: address, filename, ...hash }
+  const kind = wheel === undefined ? 'sdist' : 'wheel'
+  return { ...named, version: version ?? wheel ?? sdist, kind, url: address, filename, ...hash }
 }

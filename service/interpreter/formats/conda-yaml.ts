@@ -17,6 +17,8 @@ export interface CondaYaml {
   /** Lines of a requirements file. */
   pip: TextAt[]
   variables: Record<string, string>
+  /** Keys that mean nothing here; conda warns of them and goes on. */
+  unknown: TextAt[]
 }
 
 /** Conda's, and those that conda-lock reads beside them. */
@@ -48,20 +50,19 @@ class Reader {
 
   read(): CondaYaml {
     const root = this.#root()
-    for (const { key } of root.items) {
-      const name = isScalar(key) ? String(key.value) : '?'
-      if (KEYS.has(name)) continue
-      throw this.#fail(key, `${name}: there is no such key`, `Known are ${[...KEYS].join(', ')}.`)
-    }
     const result: CondaYaml = {
       channels: this.#strings(root, 'channels', root.get('channels', true)),
       specs: [],
       pip: [],
       variables: this.#variables(root.get('variables', true)),
+      unknown: root.items.map(({ key }) => this.#textOf(key)).filter(({ text }) => !KEYS.has(text)),
     }
     for (const item of this.#items(root, 'dependencies', root.get('dependencies', true))) this.#dependency(item, result)
     this.#indexes(root, result)
     if (result.specs.length > 0) return result
+    const [other] = result.unknown
+    if (other)
+      throw this.#failAt(other.line, `${other.text}: there is no such key`, `Known are ${[...KEYS].join(', ')}.`)
     throw this.#fail(root, 'dependencies: nothing is listed', 'List at least python.')
   }
 
@@ -131,6 +132,10 @@ class Reader {
   }
 
   #fail(node: unknown, message: string, hint: string): EnvironmentFileError {
-    return new EnvironmentFileError(this.#path, this.#yaml.lineOf(node), message, hint)
+    return this.#failAt(this.#yaml.lineOf(node), message, hint)
+  }
+
+  #failAt(line: number | undefined, message: string, hint: string): EnvironmentFileError {
+    return new EnvironmentFileError(this.#path, line, message, hint)
   }
 }
