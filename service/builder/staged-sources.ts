@@ -5,6 +5,7 @@ import { TAR_END, tarHeader, tarPadding } from '../../common/tar.ts'
 import type { FilesRequest, LocalSources } from '../interpreter/resolution.ts'
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
 import type { ResolveOptions } from './builder.ts'
+import { RESOLVED_VERSION } from './pretended-version.ts'
 import { StagedRepositories, shortRef } from './staged-repositories.ts'
 
 const DESCRIPTION = /(?:^|\/)(?:pyproject\.toml|setup\.cfg|setup\.py)$/
@@ -66,7 +67,9 @@ export class StagedSources {
     const described = Object.entries({ ...this.#texts, ...this.files }).filter(([path]) => DESCRIPTION.test(path))
     const names = described.flatMap(([, text]) => /^\s*name\s*=\s*["']?([\w.-]+)/m.exec(text)?.[1] ?? [])
     const variable = (name: string) => name.toUpperCase().replace(/[-_.]+/g, '_')
-    return Object.fromEntries(names.map((name) => [`SETUPTOOLS_SCM_PRETEND_VERSION_FOR_${variable(name)}`, '0.0.0']))
+    return Object.fromEntries(
+      names.map((name) => [`SETUPTOOLS_SCM_PRETEND_VERSION_FOR_${variable(name)}`, RESOLVED_VERSION]),
+    )
   }
 
   /** The resolver's lock in terms of what was asked for: what is editable, and which commit of which repository. */

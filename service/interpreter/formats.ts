@@ -4,7 +4,7 @@ import type { InterpreterRequest } from '../../common/contract.ts'
 import { type EnvironmentFile, formatOf } from '../../common/detect.ts'
 import { EnvironmentFileError } from '../../common/environment-file-error.ts'
 import { environmentText } from '../../common/environment-text.ts'
-import { allowsPython } from '../policy/python-range.ts'
+import { allowsPython, pythonLine } from '../policy/python-range.ts'
 import { condaEnvironmentFormat } from './formats/conda-environment.ts'
 import { condaExplicitFormat } from './formats/conda-explicit.ts'
 import { condaLockFormat } from './formats/conda-lock.ts'
@@ -100,11 +100,9 @@ function checkOptions(request: InterpreterRequest, { path, format }: Environment
 export async function lockSpec(spec: InterpreterSpec, probe: Probe, resolve: Resolve): Promise<Lock> {
   const { requiresPython, path, files } = spec
   if (requiresPython !== undefined && !allowsPython(requiresPython, probe.version)) {
-    const line =
-      files[path]?.split('\n').findLastIndex((text) => /^(?:requires-python|python-versions)\s*=/.test(text)) ?? -1
     throw new ResolutionFailed(
       path,
-      line < 0 ? undefined : line + 1,
+      pythonLine(files[path]),
       `it needs Python ${requiresPython}, and this base has ${probe.version}`,
       'Ask for another python-version or base-image, or widen requires-python.',
     )

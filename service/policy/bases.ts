@@ -1,6 +1,6 @@
 import { HintedError } from '../../common/hinted-error.ts'
 import { bringsPython, type InterpreterSpec } from '../interpreter/spec.ts'
-import { allowsMinor } from './python-range.ts'
+import { allowsMinor, pythonLine } from './python-range.ts'
 
 /** No base image serves what was asked for. */
 export class NoBase extends HintedError {
@@ -15,7 +15,7 @@ export class NoBase extends HintedError {
  */
 export function chooseBase(
   bases: Record<string, string>,
-  { format, path, baseImage, pythonVersion, requiresPython }: Wish,
+  { format, path, files, baseImage, pythonVersion, requiresPython }: Wish,
 ): string {
   if (baseImage !== undefined) return baseImage
   const versions = Object.keys(bases).join(', ')
@@ -29,8 +29,9 @@ export function chooseBase(
   }
   const fitting = Object.entries(bases).find(([version]) => allowsMinor(requiresPython ?? '', version))
   if (fitting !== undefined) return fitting[1]
+  const line = pythonLine(files[path])
   throw new NoBase(
-    `${path}: needs Python ${requiresPython}, and the base images have ${versions}`,
+    `${line === undefined ? path : `${path}:${line}`}: needs Python ${requiresPython}, and the base images have ${versions}`,
     'Widen requires-python; or name a base-image that has such a Python. Whoever runs the service can add one to MEADOW_BASES, so that all repositories share what is made on it.',
   )
 }
@@ -56,7 +57,7 @@ function likely(version: string): string {
 }
 
 /** What of a spec decides on its base. */
-type Wish = Pick<InterpreterSpec, 'format' | 'path' | 'baseImage' | 'pythonVersion' | 'requiresPython'>
+type Wish = Pick<InterpreterSpec, 'format' | 'path' | 'files' | 'baseImage' | 'pythonVersion' | 'requiresPython'>
 
 /** Whether an operator vouches for a base: what is compiled in it may serve everybody. */
 export function isOperatorBase(bases: Record<string, string>, name: string): boolean {

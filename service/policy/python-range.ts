@@ -13,6 +13,12 @@ export function allowsPython(specifier: string, version: string): boolean {
   return alternatives.some((clauses) => clauses.every((clause) => allows(clause, release)))
 }
 
+/** The line, from 1, of a project or its lock that says which Pythons it allows; undefined where none does. */
+export function pythonLine(text: string | undefined): number | undefined {
+  const line = text?.split('\n').findLastIndex((each) => /^(?:requires-python|python-versions)\s*=/.test(each)) ?? -1
+  return line < 0 ? undefined : line + 1
+}
+
 /**
  * Whether it allows some release of a minor version.
  * @param minor `3.11`

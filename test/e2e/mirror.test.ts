@@ -101,6 +101,27 @@ test('the active virtual environment is made again, with a package that came fro
   assert.match(text, /^1\.15\.0 \/workspace\.2\/mine\.py 3$/m)
 })
 
+test('a project whose version comes from git has one that stays, and so does its environment', async () => {
+  const tool = join(job.workspace, 'scm')
+  await mkdir(tool)
+  await writeFile(join(job.workspace, 'scm.txt'), '-e ./scm\n')
+  await writeFile(
+    join(tool, 'pyproject.toml'),
+    '[build-system]\nrequires = ["setuptools", "setuptools-scm"]\nbuild-backend = "setuptools.build_meta"\n[project]\nname = "tool"\ndynamic = ["version"]\n[tool.setuptools_scm]\nroot = ".."\n',
+  )
+  const command = 'python -c "import tool, importlib.metadata as m; print(tool.PRICE, m.version(\'tool\'))"'
+  for (const [price, cache] of [
+    [1, 'partial'],
+    [2, 'hit'],
+  ] as const) {
+    await writeFile(join(tool, 'tool.py'), `PRICE = ${price}\n`)
+    const { exitCode, outputs, text } = await mirror({ interpreter: 'scm.txt', command })
+    assert.equal(exitCode, 0, text)
+    assert.match(text, new RegExp(`^${price} 0\\.0\\.0\\+mirrored$`, 'm'))
+    assert.equal(outputs.cache, cache)
+  }
+})
+
 test('what has no meaning together is said before anything is done', async () => {
   const { exitCode, text } = await mirror({ command: 'true', ref: 'main' })
   assert.equal(exitCode, 1)

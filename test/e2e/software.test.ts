@@ -34,6 +34,12 @@ test('additional software is there, known the second time, and leaves the enviro
   assert.equal(again.cache?.image, run.cache?.image)
   assert.match(again.stdout.toString(), /new\.py/)
 
+  const version = /: (tree=[^;,\s]+)/.exec(said ?? '')?.[1] ?? ''
+  const exact = await project.ran(next, { 'additional-software': [version], command: 'tree --version' })
+  assert.equal(exact.run.outcome, 'ok', exact.run.message)
+  assert.equal(exact.cache?.image, run.cache?.image, 'the same layer')
+  assert.ok(exact.notes.find((note) => note.startsWith('additional software'))?.endsWith(`: ${version}`))
+
   const without = await project.ran(next, { command: 'command -v tree || echo none' })
   assert.equal(without.stdout.toString(), 'none\n')
 })

@@ -113,7 +113,7 @@ test('a Python that no base has', async () => {
     ]),
   )
   const { message, hint } = await project.built(await project.build(await project.commit(newer)))
-  assert.match(message ?? '', /^uv\.lock: needs Python >=3\.99, and the base images have 3\.11/)
+  assert.match(message ?? '', /^uv\.lock:\d+: needs Python >=3\.99, and the base images have 3\.11/)
   assert.match(hint ?? '', /MEADOW_BASES/)
 })
 

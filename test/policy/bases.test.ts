@@ -3,7 +3,11 @@ import { test } from 'node:test'
 import { checkNamedBase, chooseBase, isOperatorBase, NoBase } from '../../service/policy/bases.ts'
 import { commitDomain, isTrusted, pullRequestDomain, readable, repositoryOf } from '../../service/policy/domain.ts'
 
-const UV = { format: 'uv.lock', path: 'uv.lock' } as const
+const UV = {
+  format: 'uv.lock',
+  path: 'uv.lock',
+  files: { 'uv.lock': 'version = 1\nrequires-python = ">=3.12"\n' },
+} as const
 const BASES = { '3.11': 'python:3.11-slim', '3.9': 'python:3.9-slim' }
 
 test('the named base, else the one of the version, else the first', () => {
@@ -29,7 +33,7 @@ test('a named base must have the Python that is asked for beside it', () => {
 })
 
 test('an environment that brings its own Python is put on any base, whatever Python was asked for', () => {
-  const conda = { format: 'conda-environment', path: 'environment.yml', pythonVersion: '3.7' } as const
+  const conda = { format: 'conda-environment', path: 'environment.yml', files: {}, pythonVersion: '3.7' } as const
   assert.equal(chooseBase(BASES, conda), 'python:3.11-slim')
 })
 
@@ -42,7 +46,7 @@ test('the first base whose Python the files allow, where nobody asked for one', 
   assert.throws(
     () => choose('>=3.12'),
     (error) =>
-      error instanceof NoBase && error.message === 'uv.lock: needs Python >=3.12, and the base images have 3.11, 3.9',
+      error instanceof NoBase && error.message === 'uv.lock:2: needs Python >=3.12, and the base images have 3.11, 3.9',
   )
 })
 

@@ -1,6 +1,7 @@
 import { posix } from 'node:path'
 import { BuildFailed, type BuildSource } from '../../builder/builder.ts'
 import { LimitReached } from '../../builder/context.ts'
+import { builtVersion } from '../../builder/pretended-version.ts'
 import { buildSystem } from '../../interpreter/build-system.ts'
 import type { Artifact } from '../../interpreter/lock.ts'
 import { GitDependencyFailed } from '../../source/git-dependencies.ts'
@@ -71,9 +72,9 @@ async function treeOf(
 }
 
 /** The version for backends that would ask git for it: there is no git in a build. */
-function pretended({ version, kind }: Artifact, commit: string | undefined): { version?: string } {
+function pretended({ version, kind }: Artifact, commit: string | undefined): { version: string } {
   if (kind === 'vcs' && /^\d+(\.\d+)*([a-z.+]\S*)?$/.test(version)) return { version }
-  return commit === undefined ? {} : { version: `0.0.0+g${commit.slice(0, 12)}` }
+  return { version: builtVersion(commit) }
 }
 
 async function built(
