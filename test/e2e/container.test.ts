@@ -106,9 +106,9 @@ test('code runs in an image as it is: its user, variables and Python, without it
   assert.deepEqual(called.result, ['1.5+team', '2', '3'], called.stderr.toString())
 
   const wish = { interpreter: image, 'additional-software': ['tree'] }
-  const software = await project.ran(commit, { ...wish, command: 'id -u; tree --noreport -L 1 sow.py' })
+  const software = await project.ran(commit, { ...wish, command: 'id -u; tree --version' })
   assert.equal(software.run.outcome, 'ok', software.run.message)
-  assert.equal(software.stdout.toString(), '4321\nsow.py\n')
+  assert.match(software.stdout.toString(), /^4321\ntree v/)
 
   const { stdout } = await exec('skopeo', ['inspect', '--tls-verify=false', '--format', '{{.Digest}}', image])
   const pinned = `${image.slice(0, -':plain'.length)}@${stdout.trim()}`
