@@ -52,9 +52,10 @@ test('a pushed commit is fetched once and can be looked into', async (t) => {
   await push(commit)
   const code = await codeAt(commit)
   assert.equal(code.domain, id)
-  assert.deepEqual(await code.tree.paths(), ['pkg/run', 'requirements.txt'])
+  assert.deepEqual(await code.tree.paths(), ['pkg/run', 'requirements.txt', 'link/run'])
   assert.equal((await code.tree.read('requirements.txt'))?.toString(), 'six\n')
   assert.equal(await code.tree.read('link'), undefined)
+  assert.equal((await code.tree.read('link/run'))?.toString(), '#!/bin/sh\n')
   host.asked.length = 0
   assert.equal((await codeAt(commit)).bundle.digest, code.bundle.digest)
   assert.deepEqual(host.asked, [])
