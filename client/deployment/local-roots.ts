@@ -35,12 +35,18 @@ export interface RootsAsked {
  */
 export function projectOf(folder: string): string {
   const names = [...FORMATS.map(({ detected }) => detected), 'pyproject.toml']
-  const home = homedir()
+  const home = realHome()
   for (let at = folder; at !== home && at !== dirname(at); at = dirname(at)) {
     if (names.some((name) => existsSync(join(at, name)))) return at
     if (existsSync(join(at, '.git'))) break
   }
   return folder
+}
+
+/** What is compared with real paths must be one: homes often lie behind links. */
+function realHome(): string {
+  const home = homedir()
+  return existsSync(home) ? realpathSync(home) : home
 }
 
 /**
@@ -150,7 +156,7 @@ class Roots {
   }
 
   #add(folder: string): number {
-    const home = homedir()
+    const home = realHome()
     if (folder === home || home.startsWith(folder.endsWith(sep) ? folder : folder + sep)) {
       throw new MirrorRefused(
         `${folder} would be mirrored with all that is in it`,

@@ -167,9 +167,33 @@ test('too much is refused before anything is sent, with the biggest files named'
   assert.equal(service.requests, 0)
 })
 
-test('the home folder and what is above it are not mirrored', async (t) => {
-  const { prepare } = await mirrorSetUp(t)
-  await assert.rejects(prepare({ folder: '/' }), /^MirrorRefused: \/ would be mirrored with all that is in it/)
+test('the home folder and what is above it are not mirrored, behind a link neither', async (t) => {
+  const { folder, env, service, prepare } = await mirrorSetUp(t)
+  const home = join(folder, 'disk/me')
+  await write(home, { '.ssh/id_rsa': 'key', 'tools/tool.py': '', 'notes/n.py': '' })
+  await symlink('disk', join(folder, 'home'))
+  const { HOME } = process.env
+  t.after(() => {
+    process.env.HOME = HOME
+  })
+  const refused = async (root: string, asked: Promise<unknown>) =>
+    await assert.rejects(asked, (error: Error & { hint: string }) => {
+      assert.equal(`${error}`, `MirrorRefused: ${root} would be mirrored with all that is in it`)
+      assert.match(error.hint, /take folders like this one out of PYTHONPATH/)
+      return true
+    })
+  for (const written of [home, join(folder, 'home/me')]) {
+    process.env.HOME = written
+    await refused(home, prepare({ folder: home }))
+    await refused(join(folder, 'disk'), prepare({ folder: join(folder, 'disk') }))
+    await refused(home, prepare({}, { env: { ...env, PYTHONPATH: written } }))
+    await refused(home, prepare({ extraPaths: [written] }))
+    await writeFile(join(home, 'requirements.txt'), '')
+    const { mirror } = await prepare({ folder: join(home, 'notes') })
+    assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }], 'a project begins below the home folder')
+  }
+  await refused('/', prepare({ folder: '/' }))
+  assert.equal(service.requests, 0)
 })
 
 test('an upload that broke off goes on where it was', async (t) => {
