@@ -46,7 +46,7 @@ export function projectOf(folder: string): string {
 /** What is compared with real paths must be one: homes often lie behind links. */
 function realHome(): string {
   const home = homedir()
-  return existsSync(home) ? realpathSync(home) : home
+  return existsSync(home) ? realpathSync.native(home) : home
 }
 
 /**
