@@ -89,7 +89,8 @@ class Roots {
       return
     }
     const { root, inner } = this.#holding(path) ?? { root: this.#add(path), inner: '' }
-    if (inner !== '') this.all[root]?.needed.push(inner)
+    // The project is more than its modules: of it, rules may leave none.
+    if (root > 0 || inner !== '') this.all[root]?.needed.push(inner)
     this.#place(root, inner)
   }
 

@@ -117,6 +117,24 @@ test('ignored files, caches and environments stay away; extra paths come all the
   await assert.rejects(prepare({ extraPaths: ['*.nothing'] }), /extra-paths: no file is like \*\.nothing/)
 })
 
+test('a root on sys.path is not emptied by rules from above it', async (t) => {
+  const { api, id, folder, env, prepare, said } = await mirrorSetUp(t)
+  const repo = join(folder, 'repo')
+  await write(repo, {
+    '.gitignore': 'gen/\n',
+    'gen/api_pb2.py': 'g',
+    'app/main.py': 'm',
+    'app/.env': 's',
+    '.git/x': '',
+  })
+  await write(repo, { 'app/.gitignore': '*\n' })
+  const PYTHONPATH = join(repo, 'gen')
+  const { mirror } = await prepare({ folder: join(repo, 'app') }, { env: { ...env, PYTHONPATH } })
+  const files = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
+  assert.deepEqual(files, [{}, { 'api_pb2.py': 'g' }])
+  assert.match(said.join('\n'), /^A Python file of .*\/repo\/app left out, as ignored: main\.py\.$/m)
+})
+
 test('modes are kept; links stay where they lead inside, and are named where they lead out', async (t) => {
   const { api, id, folder, project, said, prepare } = await mirrorSetUp(t)
   await write(project, { 'run.sh': '#!/bin/sh', 'a/file': 'f' })
