@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
-import { lstat, readFile, realpath } from 'node:fs/promises'
-import { join, posix, relative, sep } from 'node:path'
+import { join, posix } from 'node:path'
 import { condaClosure } from '../../common/conda-files.ts'
 import { isContainerImage } from '../../common/container-image.ts'
 import { detect, FORMATS, formatOf } from '../../common/detect.ts'
-import { EnvironmentFileError } from '../../common/environment-file-error.ts'
 import { requirementsClosure } from '../../common/requirements-closure.ts'
 import type { Checkout } from './checkout.ts'
+import { isThere, plainFile } from './plain-file.ts'
 
 /** An environment file that is in the working tree but not in the commit. */
 export interface LooseFile {
@@ -26,7 +25,7 @@ export async function looseFiles(checkout: Checkout, commit: string, interpreter
   const read = async (path: string) => {
     const committed = await checkout.read(commit, path)
     if (committed !== undefined) return committed
-    const content = await workingFile(checkout.folder, path)
+    const content = await plainFile(checkout.folder, path)
     if (content !== undefined) loose.set(path, { path, content, digest: digestOf(content) })
     return content
   }
@@ -47,43 +46,6 @@ async function detected(checkout: Checkout, commit: string) {
     if (await isThere(join(checkout.folder, detected))) names.push(detected)
   }
   return detect(names)
-}
-
-/**
- * A file of the working tree; undefined where there is none. What a commit says must not lead to other files of this
- * machine: not by its links, and not to git's own, which may hold credentials.
- * @throws {EnvironmentFileError} where it is no regular file, or not where its path says
- */
-async function workingFile(folder: string, path: string): Promise<Buffer | undefined> {
-  const at = join(folder, path)
-  if (!(await isThere(at))) return undefined
-  const fail = (why: string) =>
-    new EnvironmentFileError(
-      path,
-      undefined,
-      `is not in the commit, and ${why}`,
-      'Commit it, or let an earlier step write it as a regular file of the checkout, and name it without links.',
-    )
-  const real = await realpath(at).catch(() => undefined)
-  const inside = relative(await realpath(folder), real ?? at)
-  if (real === undefined || inside !== relative(folder, at)) throw fail('it is a link, or lies behind one')
-  const parts = inside.split(sep)
-  if (parts[0] === '..') throw fail('it is not in the checkout')
-  if (parts.some((part) => part.toLowerCase() === '.git')) throw fail("it is one of git's own files")
-  if (!(await lstat(at)).isFile()) throw fail('it is not a regular file')
-  return await readFile(at)
-}
-
-const NOT_THERE = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']
-
-async function isThere(file: string): Promise<boolean> {
-  try {
-    await lstat(file)
-    return true
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && NOT_THERE.includes(String(error.code))) return false
-    throw error
-  }
 }
 
 function digestOf(content: Buffer): string {

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join, posix } from 'node:path'
+import { dirname, isAbsolute, join, posix, relative, resolve, sep } from 'node:path'
 import { condaClosure, forLinux } from '../../common/conda-files.ts'
-import { detect, type EnvironmentFile, FORMATS, formatOf, NotDetected } from '../../common/detect.ts'
+import { detect, type EnvironmentFile, FORMATS, type Format, formatOf, NotDetected } from '../../common/detect.ts'
 import { normalizeName } from '../../common/package-name.ts'
 import { digestOf } from '../../common/piece-index.ts'
 import { requirementsClosure } from '../../common/requirements-closure.ts'
@@ -11,6 +11,7 @@ import type { LooseFile } from './environment-files.ts'
 import { freeze } from './freeze.ts'
 import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
 import { MirrorRefused } from './mirror-refused.ts'
+import { plainFile } from './plain-file.ts'
 
 /** The environment that goes with mirrored code. */
 export interface LocalEnvironment {
@@ -30,6 +31,9 @@ export interface LocalEnvironment {
 
 /** Locks of projects; conda's environments are asked before them. */
 const PROJECT_LOCKS = FORMATS.filter(({ detected }) => ['poetry.lock', 'uv.lock'].includes(detected))
+
+/** What these say is about the project that they are in. */
+const OF_PROJECTS: readonly Format[] = ['poetry.lock', 'uv.lock', 'pyproject.toml']
 
 const LINUX_FILE = 'environment-linux.yml'
 /** More packages than this are counted, not named. */
@@ -78,30 +82,62 @@ function detected(project: string, formats = FORMATS): EnvironmentFile | undefin
   }
 }
 
-/** A file of the project, or something that is no file at all. */
-async function ofFile(path: string, project: string, why: string): Promise<LocalEnvironment> {
-  const none = { interpreter: path, files: [], local: [], why: `${path}, ${why}` }
-  if (path.includes('://')) return { ...none, wanted: [] }
-  if (!existsSync(join(project, path))) {
+/** A file of the project or beside it, or something that is no file at all. */
+async function ofFile(named: string, project: string, why: string): Promise<LocalEnvironment> {
+  const found = { interpreter: named, files: [], wanted: [], local: [], why: `${named}, ${why}` }
+  if (named.includes('://')) return found
+  const at = resolve(project, named)
+  if (!existsSync(at)) {
     throw new MirrorRefused(
-      `interpreter: there is no ${path} in ${project}`,
+      `interpreter: there is no ${named} in ${project}`,
       'Correct "interpreter": paths are relative to the project.',
     )
   }
-  const read = async (file: string) => {
-    const at = join(project, file)
-    return existsSync(at) ? await readFile(at) : undefined
+  const inProject = isInside(project, at)
+  const folder = inProject ? project : dirname(at)
+  const path = relative(folder, at).replaceAll(sep, '/')
+  if (!inProject && OF_PROJECTS.includes(formatOf(path).format)) {
+    throw new MirrorRefused(
+      `interpreter: ${named} belongs to another project than ${project}`,
+      'Begin in the folder of its project, or name a file that needs none, like a requirements.txt or pylock.toml.',
+    )
   }
-  const { format } = formatOf(path)
-  if (format === 'requirements.txt') return { ...none, wanted: Object.keys(await requirementsClosure(read, path)) }
-  if (format === 'conda-environment') return { ...none, wanted: await condaClosure(read, path) }
-  return { ...none, wanted: [path, ...beside(path, project)] }
+  const contents = await closureOf(
+    path,
+    inProject ? (file) => projectFile(folder, file) : (file) => plainFile(folder, file),
+  )
+  if (inProject) return { ...found, interpreter: path, wanted: [...contents.keys()] }
+  const files = [...contents].map(([file, content]) => made(`.meadow/${file}`, content))
+  return { ...found, interpreter: `.meadow/${path}`, files }
 }
 
-/** A lock is read with the project file that it was made from. */
-function beside(path: string, project: string): string[] {
-  const file = posix.join(posix.dirname(path), 'pyproject.toml')
-  return existsSync(join(project, file)) ? [file] : []
+async function projectFile(project: string, path: string): Promise<Buffer | undefined> {
+  const at = join(project, path)
+  return existsSync(at) ? await readFile(at) : undefined
+}
+
+/** An environment file and all that is read with it, by their paths. */
+async function closureOf(
+  path: string,
+  file: (path: string) => Promise<Buffer | undefined>,
+): Promise<Map<string, Buffer>> {
+  const contents = new Map<string, Buffer>()
+  const read = async (path: string) => {
+    const content = await file(path)
+    if (content !== undefined) contents.set(path, content)
+    return content
+  }
+  const { format } = formatOf(path)
+  if (format === 'requirements.txt') await requirementsClosure(read, path)
+  else if (format === 'conda-environment') await condaClosure(read, path)
+  // A lock is read with the project file that it was made from.
+  else for (const each of new Set([path, posix.join(posix.dirname(path), 'pyproject.toml')])) await read(each)
+  return contents
+}
+
+function isInside(folder: string, path: string): boolean {
+  const inner = relative(folder, path)
+  return !isAbsolute(inner) && inner !== '..' && !inner.startsWith(`..${sep}`)
 }
 
 async function ofConda(named: string, project: string, python: LocalInterpreter): Promise<LocalEnvironment> {
@@ -121,8 +157,8 @@ async function ofConda(named: string, project: string, python: LocalInterpreter)
   const { requirements, local } = freeze(python, ofPip)
   const file =
     requirements.length === 0
-      ? made(`.meadow/conda-${platform}.lock`, explicit)
-      : made('.meadow/environment.yml', exported(requirements))
+      ? made(`.meadow/conda-${platform}.lock`, Buffer.from(explicit))
+      : made('.meadow/environment.yml', Buffer.from(exported(requirements)))
   const why = `what the conda environment ${python.prefix} has`
   return { interpreter: file.path, files: [file], wanted: [], local, why }
 }
@@ -134,11 +170,11 @@ function namesOf(packages: readonly string[]): string {
 
 function ofFreeze(python: LocalInterpreter, why: string): LocalEnvironment {
   const { requirements, local } = freeze(python, () => true)
-  const file = made('.meadow/local-requirements.txt', requirements.map((line) => `${line}\n`).join(''))
+  const text = requirements.map((line) => `${line}\n`).join('')
+  const file = made('.meadow/local-requirements.txt', Buffer.from(text))
   return { interpreter: file.path, files: [file], pythonVersion: python.version, wanted: [], local, why }
 }
 
-function made(path: string, text: string): LooseFile {
-  const content = Buffer.from(text)
+function made(path: string, content: Buffer): LooseFile {
   return { path, content, digest: digestOf(content) }
 }

@@ -1,4 +1,4 @@
-import { existsSync, globSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, globSync, lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import type { Mirror } from '../../common/contract.ts'
@@ -55,8 +55,8 @@ function realHome(): string {
  * @throws {MirrorRefused} for extra paths that are not there, and for folders that nobody means to mirror
  */
 export function localRoots(asked: RootsAsked, say: (line: string) => void): LocalRoots {
-  const roots = new Roots(asked.project)
-  roots.first.wanted.push(...asked.wanted)
+  const roots = new Roots(asked.project, say)
+  for (const path of asked.wanted) roots.file(join(asked.project, path))
   for (const path of asked.sysPath) roots.onSysPath(path)
   for (const each of asked.local) {
     for (const path of editablePaths(each, say)) roots.onSysPath(path)
@@ -75,17 +75,21 @@ class Roots {
   readonly all: Root[] = []
   readonly sysPath: { root: number; path?: string }[] = []
 
-  constructor(project: string) {
+  readonly #say: (line: string) => void
+
+  constructor(project: string, say: (line: string) => void) {
+    this.#say = say
     this.#add(project)
   }
 
-  get first(): Root {
-    return this.all[0] as Root
+  get #project(): string {
+    return this.all[0]?.folder ?? ''
   }
 
   onSysPath(path: string): void {
     if (!statSync(path).isDirectory()) {
-      this.#file(path, true)
+      const { root, inner } = this.#want(path)
+      this.#place(root, inner)
       return
     }
     const { root, inner } = this.#holding(path) ?? { root: this.#add(path), inner: '' }
@@ -105,13 +109,14 @@ class Roots {
       this.#pattern(written)
       return
     }
-    const path = resolve(this.first.folder, written)
+    const path = resolve(this.#project, written)
     if (!existsSync(path)) {
       throw new MirrorRefused(`extra-paths: there is no ${path}`, 'Paths are relative to the project. Correct it.')
     }
     const real = realpathSync(path)
     if (!statSync(real).isDirectory()) {
-      this.#file(real, false)
+      if (this.#holding(real)) this.file(path)
+      this.#want(real)
       return
     }
     const { root, inner } = this.#holding(real) ?? { root: this.#add(real), inner: '' }
@@ -120,21 +125,40 @@ class Roots {
   }
 
   #pattern(pattern: string): void {
-    const matches = globSync(pattern, { cwd: this.first.folder })
+    const matches = globSync(pattern, { cwd: this.#project })
       .filter((match) => !match.split(/[\\/]/).some(leftOut))
-      .map((match) => resolve(this.first.folder, match))
-      .filter((path) => statSync(path).isFile())
-    if (matches.length === 0) {
-      const hint = `Patterns are relative to ${this.first.folder}; ** stands for folders of any depth.`
+      .map((match) => resolve(this.#project, match))
+    const there = matches.filter((path) => existsSync(path))
+    for (const path of matches) {
+      if (!there.includes(path)) this.#say(`extra-paths: ${path} is left out: it is a link to what is not there.`)
+    }
+    const files = there.filter((path) => statSync(path).isFile())
+    if (files.length === 0) {
+      const hint = `Patterns are relative to ${this.#project}; ** stands for folders of any depth.`
       throw new MirrorRefused(`extra-paths: no file is like ${pattern}`, hint)
     }
-    for (const path of matches) this.#file(path, false)
+    for (const path of files) this.file(path)
   }
 
-  #file(path: string, onSysPath: boolean): void {
-    const holding = this.#holding(path) ?? { root: this.#partly(dirname(path)), inner: basename(path) }
-    this.all[holding.root]?.wanted.push(holding.inner)
-    if (onSysPath) this.#place(holding.root, holding.inner)
+  /**
+   * Wants a file, and the links that lead to it. Links are not followed out of what is mirrored, as nobody asked for what
+   * is there: they are left out later, and named.
+   */
+  file(path: string): void {
+    let at = this.#holding(path) ? path : join(realpathSync(dirname(path)), basename(path))
+    for (let link = firstLink(at); link !== undefined; link = firstLink(at)) {
+      this.#want(link)
+      const next = resolve(dirname(link), readlinkSync(link), relative(link, at))
+      if (!this.#holding(next) && dirname(next) !== dirname(link)) return
+      at = next
+    }
+    this.#want(at)
+  }
+
+  #want(path: string): { root: number; inner: string } {
+    const place = this.#holding(path) ?? { root: this.#partly(dirname(path)), inner: basename(path) }
+    this.all[place.root]?.wanted.push(place.inner)
+    return place
   }
 
   #place(root: number, path: string): void {
@@ -166,6 +190,14 @@ class Roots {
     }
     return this.all.push({ folder, wanted: [], needed: [], onlyWanted: false }) - 1
   }
+}
+
+/** The link that a path leads through first, or is. */
+function firstLink(path: string): string | undefined {
+  const parts = path.split(sep)
+  return parts
+    .map((_, n) => parts.slice(0, n + 1).join(sep))
+    .find((each) => each !== '' && lstatSync(each, { throwIfNoEntry: false })?.isSymbolicLink())
 }
 
 /** The folders that an import hook stands for: those that hold its packages under their own names. */

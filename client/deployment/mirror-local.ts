@@ -127,7 +127,7 @@ async function readRoots(
   checkSize(found, limit)
   const sendable = new Map<string, () => Promise<Uint8Array>>()
   const indexes: string[] = []
-  for (const { root, files } of found) {
+  for (const [n, { root, files }] of found.entries()) {
     const kept = await PieceCache.open(cache, `${root.onlyWanted ? 'partly ' : ''}${root.folder}`)
     const pieces = await piecesOf(root.folder, files, kept, signal)
     await kept.save().catch((error: unknown) => say(`What files were could not be kept for the next time: ${error}`))
@@ -136,7 +136,7 @@ async function readRoots(
     for (const { digest, bytes } of [index, ...lists]) sendable.set(digest, async () => bytes)
     indexes.push(index.digest)
     const size = files.reduce((sum, each) => sum + each.size, 0)
-    say(`${root.folder}: ${files.length} files, ${inMB(size)}.`)
+    say(`${root.folder}${n > 0 ? `, at /workspace.${n}` : ''}: ${files.length} files, ${inMB(size)}.`)
   }
   return { indexes, sendable }
 }

@@ -155,6 +155,44 @@ test('modes are kept; links stay where they lead inside, and are named where the
   assert.match(said.join('\n'), /a\/up is left out/)
 })
 
+test('links among extra paths arrive with what they lead to, unless that is outside', async (t) => {
+  const { api, id, folder, project, prepare, said } = await mirrorSetUp(t)
+  await write(project, { '.gitignore': 'data/\nlinks/\n', 'data/v2/a.json': 'a', 'links/x.txt': '-', 'b.txt': 'b' })
+  await write(folder, { 'shared/c.json': 'c', 'shared/old.json': 'o', 'secret/d.json': '-', 'secret/key': '-' })
+  const links: [string, string][] = [
+    ['data/latest', 'v2'],
+    ['links/a.json', '../data/latest/a.json'],
+    ['links/b.json', '../b.txt'],
+    ['links/gone.json', 'nothing'],
+    ['links/out.json', '../../secret/key'],
+    ['conf', '../secret'],
+    ['../shared/new.json', 'old.json'],
+  ]
+  for (const [path, target] of links) await symlink(target, join(project, path))
+  const extraPaths = ['links/*.json', 'conf/*.json', '../shared/*.json']
+  const { mirror } = await prepare({ extraPaths })
+  const files = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
+  assert.deepEqual(files, [
+    {
+      '.gitignore': 'data/\nlinks/\n',
+      'b.txt': 'b',
+      'data/latest': '-> v2',
+      'data/v2/a.json': 'a',
+      'links/a.json': '-> ../data/latest/a.json',
+      'links/b.json': '-> ../b.txt',
+    },
+    { 'c.json': 'c', 'new.json': '-> old.json', 'old.json': 'o' },
+  ])
+  assert.deepEqual(said.slice(1, 6), [
+    `extra-paths: ${project}/links/gone.json is left out: it is a link to what is not there.`,
+    `${project}/conf is left out: it is a link that leads out of ${project} (to ../secret).`,
+    `${project}/links/out.json is left out: it is a link that leads out of ${project} (to ../../secret/key).`,
+    `${project}: 6 files, 0.0 kB.`,
+    `${folder}/shared, at /workspace.1: 3 files, 0.0 kB.`,
+  ])
+  await assert.rejects(prepare({ extraPaths: ['links/gone*'] }), /extra-paths: no file is like links\/gone\*$/)
+})
+
 test('the same files give the same bundle, whoever packs them and when', async (t) => {
   const { api, id, folder, project, prepare } = await mirrorSetUp(t)
   const files = { 'a.py': '1', 'b/c.py': '2', 'ä/日本.py': '3' }
@@ -254,6 +292,10 @@ test('an environment file of the project is mirrored with what it includes, igno
   )
   const { files } = await bundleOfRoot(api, id, asked.mirror?.roots[0])
   assert.deepEqual(Object.keys(files), ['.gitignore', 'made-more.txt', 'made.txt'])
+  await symlink('made.txt', join(project, 'made-link.txt'))
+  const linked = await prepare({ interpreter: join(project, 'made-link.txt') })
+  assert.equal(linked.interpreter, 'made-link.txt')
+  assert.equal((await bundleOfRoot(api, id, linked.mirror?.roots[0])).files['made-link.txt'], '-> made.txt')
   await unlink(join(project, 'made-more.txt'))
   await assert.rejects(prepare({ interpreter: 'made.txt' }), /made\.txt:1: .*there is no made-more\.txt/)
   await assert.rejects(prepare({ interpreter: 'none.txt' }), /interpreter: there is no none\.txt in /)
@@ -265,4 +307,28 @@ test("the working directory's place in its project is kept", async (t) => {
   const { mirror, ...rest } = await prepare({ folder: join(project, 'notebooks'), workingDirectory: 'deep' })
   assert.deepEqual(mirror?.['sys-path'], [{ root: 0, path: 'notebooks' }])
   assert.equal(rest['working-directory'], 'notebooks/deep')
+})
+
+test('an environment file outside of the project is sent along; nothing that a link in it leads to', async (t) => {
+  const { api, folder, project, prepare } = await mirrorSetUp(t)
+  await write(folder, { 'req/all.txt': '-r more/base.txt\n', 'req/more/base.txt': 'six\n', 'req/uv.lock': '' })
+  const asked = await prepare({ interpreter: '../req/all.txt' })
+  assert.equal(asked.interpreter, '.meadow/all.txt')
+  const sent = Object.entries(asked['environment-files'] ?? {})
+  const texts = sent.map(async ([path, digest]) => [path, await text(await api.blobs.open(digest as Digest))])
+  assert.deepEqual(await Promise.all(texts), [
+    ['.meadow/all.txt', '-r more/base.txt\n'],
+    ['.meadow/more/base.txt', 'six\n'],
+  ])
+  await symlink('../secret.txt', join(folder, 'req/link.txt'))
+  await write(folder, { 'secret.txt': 's', 'req/bad.txt': '-r link.txt\n' })
+  await assert.rejects(
+    prepare({ interpreter: '../req/bad.txt' }),
+    /^EnvironmentFileError: link\.txt: can't be sent .* link/,
+  )
+  await assert.rejects(prepare({ interpreter: '../req/uv.lock' }), (error: Error & { hint: string }) => {
+    assert.equal(error.message, `interpreter: ../req/uv.lock belongs to another project than ${project}`)
+    assert.match(error.hint, /^Begin in the folder of its project, or name a file that needs none/)
+    return true
+  })
 })
