@@ -68,7 +68,7 @@ export async function localEnvironment(
   if (file !== undefined) return await ofFile(file.path, project, `found in ${project}; no environment is active`)
   if (python !== undefined) return ofFreeze(python, `what ${python.executable} has; no environment is active`)
   throw new MirrorRefused(
-    `interpreter: no Python was found here, and no environment file in ${project}`,
+    `interpreter: no Python was found here that could be asked, and no environment file in ${project}`,
     'Activate an environment, or name one: an environment file, "local-conda:NAME" or "local-python:PATH".',
   )
 }

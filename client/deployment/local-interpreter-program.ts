@@ -6,7 +6,12 @@
 export const MARKER = 'meadow-local-interpreter:'
 
 export const PROGRAM = String.raw`
-import ast, json, os, re, site, sys, sysconfig
+import os, sys
+SYS_PATH = list(sys.path)
+# Modules of the project may have names of the standard library; what is needed here is the latter's.
+STANDARD = os.path.dirname(os.__file__)
+sys.path.sort(key=lambda path: not (path + os.sep).startswith(STANDARD + os.sep))
+import ast, json, re, site, sysconfig
 from importlib import metadata
 
 def real(path):
@@ -92,7 +97,7 @@ def packages(folders):
             found[name]["markers"] = sorted(set(markers))
     return [found[name] for name in sorted(found)]
 
-sys_path = [real(path) for path in sys.path if not path or os.path.exists(path)]
+sys_path = [real(path) for path in SYS_PATH if not path or os.path.exists(path)]
 own = [path for path in sys_path if is_own(path)]
 print()
 print("${MARKER}" + json.dumps({

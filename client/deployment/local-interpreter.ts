@@ -59,21 +59,32 @@ export interface LocalPlace {
 }
 
 /**
- * Asks a Python on this machine what it is and has.
+ * Asks a Python on this machine what it is and has. Of those on PATH, the first that can be asked.
  * @param named `auto` or `local` for the active one, `local-conda:NAME`, `local-python:PATH`
+ * @param say is told of those on PATH that can't be asked
  * @returns undefined where none is active and none was named
- * @throws {MirrorRefused} where what was named is not there or can't be asked
+ * @throws {MirrorRefused} where what was named or is active is not there or can't be asked
  */
 export async function askInterpreter(
   named: string,
   place: LocalPlace,
+  say: (line: string) => void,
   signal?: AbortSignal,
 ): Promise<LocalInterpreter | undefined> {
   if (named.startsWith('local-conda:'))
     return await ask(inFolder(condaPrefix(named.slice(12), place.env)), place, signal)
   if (named.startsWith('local-python:')) return await ask(pythonAt(named.slice(13)), place, signal)
   const active = activePython(place)
-  return active === undefined ? undefined : await ask(active, place, signal)
+  if (active !== undefined) return await ask(active, place, signal)
+  for (const python of pythonsOnPath(place.env)) {
+    try {
+      return await ask(python, place, signal)
+    } catch (error) {
+      if (!(error instanceof MirrorRefused)) throw error
+      say(`${error.message}; it is passed over.`)
+    }
+  }
+  return undefined
 }
 
 async function ask(python: string, { folder, env }: LocalPlace, signal?: AbortSignal): Promise<LocalInterpreter> {
@@ -99,19 +110,17 @@ async function ask(python: string, { folder, env }: LocalPlace, signal?: AbortSi
   }
 }
 
-/** The Python that a terminal here would run. */
+/** The Python of the active environment, or of the project's own. */
 function activePython({ project, env }: LocalPlace): string | undefined {
   const prefixes = [env.VIRTUAL_ENV, env.CONDA_PREFIX, join(project, '.venv')]
-  for (const prefix of prefixes) {
-    const found = prefix ? pythonIn(prefix) : undefined
-    if (found) return found
-  }
-  const folders = (env.PATH ?? '').split(delimiter).filter(Boolean)
-  for (const name of process.platform === 'win32' ? ['python.exe'] : ['python', 'python3']) {
-    const folder = folders.find((each) => existsSync(join(each, name)))
-    if (folder !== undefined) return join(folder, name)
-  }
-  return undefined
+  return prefixes.flatMap((prefix) => (prefix ? (pythonIn(prefix) ?? []) : []))[0]
+}
+
+/** What a terminal here would run comes first. It may be a shim without anything behind it. */
+function pythonsOnPath(env: NodeJS.ProcessEnv): string[] {
+  const folders = new Set((env.PATH ?? '').split(delimiter).filter(Boolean))
+  const names = process.platform === 'win32' ? ['python.exe'] : ['python', 'python3']
+  return names.flatMap((name) => [...folders].map((folder) => join(folder, name))).filter((path) => existsSync(path))
 }
 
 function pythonIn(prefix: string): string | undefined {

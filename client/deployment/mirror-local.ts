@@ -6,7 +6,7 @@ import { indexOf } from '../../common/piece-index.ts'
 import type { Service } from '../service.ts'
 import { isLocal, type LocalEnvironment, localEnvironment } from './local-environment.ts'
 import { localFiles } from './local-files.ts'
-import { askInterpreter } from './local-interpreter.ts'
+import { askInterpreter, type LocalInterpreter, type LocalPlace } from './local-interpreter.ts'
 import { type LocalRoots, localRoots, projectOf } from './local-roots.ts'
 import type { LocalFile } from './local-walk.ts'
 import { FileChanged, MirrorRefused } from './mirror-refused.ts'
@@ -63,14 +63,13 @@ export async function prepareMirrorLocal(
   const { env, say, signal } = options
   const here = await realpath(folder)
   const project = projectOf(here)
-  const python = await askInterpreter(
-    isLocal(interpreter) ? interpreter : 'local',
-    { folder: here, project, env },
-    signal,
-  )
+  const place = { folder: here, project, env }
+  const python = isLocal(interpreter)
+    ? await askInterpreter(interpreter, place, say, signal)
+    : await askIfThere(place, options)
   const environment = await localEnvironment(interpreter, project, python)
   say(`Environment: ${environment.why}.`)
-  if (python === undefined) say('No Python was found here: of sys.path, only the working directory is mirrored.')
+  if (python === undefined) say('No Python was asked here: of sys.path, only the working directory is mirrored.')
   const { wanted, local } = environment
   const roots = localRoots({ project, sysPath: python?.sysPath ?? [here], wanted, local, extraPaths }, say)
   const mirror = await sendRoots(service, repository, roots, environment, options)
@@ -85,6 +84,17 @@ export async function prepareMirrorLocal(
     ...(version && { 'python-version': version }),
     ...(files.length > 0 && { 'environment-files': Object.fromEntries(files) }),
     ...(inside !== '.' && { 'working-directory': inside }),
+  }
+}
+
+/** Where the environment is another's, a Python that can't be asked is as good as none. */
+async function askIfThere(place: LocalPlace, { say, signal }: MirrorOptions): Promise<LocalInterpreter | undefined> {
+  try {
+    return await askInterpreter('local', place, say, signal)
+  } catch (error) {
+    if (!(error instanceof MirrorRefused)) throw error
+    say(`${error.message}.`)
+    return undefined
   }
 }
 

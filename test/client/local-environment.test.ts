@@ -58,7 +58,7 @@ test('a virtual environment is frozen: versions, direct addresses without creden
     '3',
     direct({ url: 'https://u@files.example/a-3.whl', archive_info: { hash: 'sha256=abc' } }),
   )
-  const python = await askInterpreter('auto', { folder: project, project, env })
+  const python = await askInterpreter('auto', { folder: project, project, env }, () => {})
   const found = await localEnvironment('auto', project, python)
   assert.equal(
     textOf(found),
@@ -69,7 +69,7 @@ test('a virtual environment is frozen: versions, direct addresses without creden
     await localEnvironment(
       `local-python:${venv}`,
       project,
-      await askInterpreter(`local-python:${venv}`, { folder: project, project, env: { PATH: env.PATH } }),
+      await askInterpreter(`local-python:${venv}`, { folder: project, project, env: { PATH: env.PATH } }, () => {}),
     ).then(textOf),
     textOf(found),
   )
@@ -187,9 +187,50 @@ test('credentials are taken out of addresses', () => {
   assert.equal(withoutCredentials('https://host/forge/t/x.conda'), 'https://host/forge/t/x.conda')
 })
 
+test('a Python that does not run is passed over, and stops nothing that does not need it', async (t) => {
+  const { project, folder, env, said, prepare } = await mirrorSetUp(t)
+  const program = async (path: string, text: string) => {
+    await write(folder, { [path]: text })
+    await chmod(join(folder, path), 0o755)
+  }
+  await program('shims/python', '#!/bin/sh\necho "python: command not found" >&2; exit 127\n')
+  await program('more/python3', `#!/bin/sh\nexec ${join(env.VIRTUAL_ENV, 'bin/python')} "$@"\n`)
+  await write(project, { 'requirements.txt': '' })
+  const found = await prepare({ interpreter: 'local' }, { env: { PATH: `${folder}/shims:${folder}/more:/bin` } })
+  assert.match(found['python-version'] ?? '', /^3\./)
+  const broken = `interpreter: ${folder}/shims/python can't be asked what it has: python: command not found`
+  assert.equal(said[0], `${broken}; it is passed over.`)
+  const none = 'No Python was asked here: of sys.path, only the working directory is mirrored.'
+  const auto = await prepare({}, { env: { PATH: `${folder}/shims` } })
+  assert.equal(auto.interpreter, 'requirements.txt')
+  assert.equal(said[2], none)
+  await program('active/bin/python', '#!/bin/sh\necho broken >&2; exit 1\n')
+  const active = { env: { PATH: '/bin', VIRTUAL_ENV: join(folder, 'active') } }
+  const named = await prepare({ interpreter: 'docker://debian:12' }, active)
+  assert.deepEqual(named.mirror?.['sys-path'], [{ root: 0 }])
+  assert.deepEqual(
+    [said[0], said[2]],
+    [`interpreter: ${folder}/active/bin/python can't be asked what it has: broken.`, none],
+  )
+  await assert.rejects(prepare({}, active), (error: Error & { hint: string }) => {
+    assert.match(error.message, /active\/bin\/python can't be asked what it has: broken$/)
+    assert.match(error.hint, /^Python 3\.8 or later is needed/)
+    return true
+  })
+})
+
+test('modules named like those of the standard library do not disturb the question', async (t) => {
+  const { project, folder, env, prepare } = await mirrorSetUp(t)
+  const names = ['ast', 'csv', 'email', 'json', 're', 'sysconfig', 'zipfile', 'importlib']
+  await write(project, Object.fromEntries(names.map((name) => [`${name}.py`, 'raise SystemExit(name)'])))
+  await write(folder, { 'lib/email.py': 'raise SystemExit(4)' })
+  const { mirror } = await prepare({}, { env: { ...env, PYTHONPATH: join(folder, 'lib') } })
+  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1 }])
+})
+
 test('what is not there is named, with what is', async (t) => {
   const { project, env, folder } = await mirrorSetUp(t)
-  const ask = (named: string) => askInterpreter(named, { folder: project, project, env })
+  const ask = (named: string) => askInterpreter(named, { folder: project, project, env }, () => {})
   await assert.rejects(ask('local-python:/nowhere/python'), /interpreter: there is no \/nowhere\/python/)
   await assert.rejects(ask('local-conda:nothing'), /interpreter: no conda environment nothing was found/)
   await write(folder, { broken: '#!/bin/sh\necho "no module named os" >&2; exit 3\n' })
