@@ -45,7 +45,17 @@ def mapping_of(dist, site_folder):
                 targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
                 if any(getattr(target, "id", None) == "MAPPING" for target in targets):
                     return ast.literal_eval(node.value)
-    return {}
+    return None
+
+def hook_of(dist, site_folder):
+    """What an editable install has Python run at its start: an import hook, where it is no folder."""
+    for file in dist.files or []:
+        if str(file).endswith(".pth"):
+            with open(os.path.join(site_folder, str(file)), encoding="utf-8") as source:
+                hooks = [line.strip() for line in source if line.startswith("import ")]
+            if hooks:
+                return hooks[0][:100]
+    return None
 
 def files_of(dist, editable):
     """What an install left in its site-packages; of an editable one what says that it is there."""
@@ -75,7 +85,9 @@ def package(dist, site_folder):
     about["editable"] = bool((direct.get("dir_info") or {}).get("editable"))
     if direct["url"].startswith("file:"):
         about["files"] = list(files_of(dist, about["editable"]))
-        about["mapping"] = mapping_of(dist, site_folder) if about["editable"] else {}
+    if about["editable"]:
+        about["mapping"] = mapping_of(dist, site_folder)
+        about["hook"] = None if about["mapping"] is not None else hook_of(dist, site_folder)
     return about
 
 def packages(folders):

@@ -24,7 +24,9 @@ const LocalPackage = z.object({
   /** Of one that came from this machine's disk: what an import needs of it, inside `site`. */
   files: z.optional(z.array(z.string())),
   /** Of an editable one that an import hook finds: the paths of its packages by their names. */
-  mapping: z.optional(z.record(z.string(), z.string())),
+  mapping: z.nullish(z.record(z.string(), z.string())),
+  /** Of an editable one that another kind of import hook finds: how that is started. */
+  hook: z.nullish(z.string()),
   /** Where only some platforms want it: how each package that wants it says so. */
   markers: z.optional(z.array(z.string())),
 })

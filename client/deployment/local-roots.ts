@@ -201,9 +201,13 @@ function firstLink(path: string): string | undefined {
 }
 
 /** The folders that an import hook stands for: those that hold its packages under their own names. */
-function editablePaths({ name, mapping = {} }: LocalPackage, say: (line: string) => void): string[] {
+function editablePaths({ name, mapping, hook }: LocalPackage, say: (line: string) => void): string[] {
+  if (hook)
+    say(
+      `${name} is found by an import hook of a kind that is not known (${hook}): it is mirrored as far as it lies in other folders of sys.path.`,
+    )
   const folders = new Set<string>()
-  for (const [module, path] of Object.entries(mapping)) {
+  for (const [module, path] of Object.entries(mapping ?? {})) {
     const parts = module.split('.')
     const folder = resolve(path, ...parts.map(() => '..'))
     if (join(folder, ...parts) === resolve(path) && existsSync(folder)) folders.add(realpathSync(folder))

@@ -96,6 +96,25 @@ test('an editable install is mirrored with its source, and says that it is insta
   assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1 }, { root: 2 }])
 })
 
+test('an editable install with a hook of another kind is named', async (t) => {
+  const { venv, folder, project, prepare, said } = await mirrorSetUp(t)
+  const site = await siteOf(venv)
+  const about = JSON.stringify({ url: `file://${project}`, dir_info: { editable: true } })
+  const hook = 'import _built_editable_loader'
+  await install(site, 'built', '1.0', { 'INFO/direct_url.json': about, 'built-editable.pth': `${hook}\n` })
+  await write(folder, { 'plain/plain.py': '' })
+  await install(site, 'plain', '1.0', { 'INFO/direct_url.json': about, '_plain.pth': `${folder}/plain\n` })
+  await write(site, { '_built_editable_loader.py': '' })
+  const { mirror } = await prepare()
+  assert.equal(mirror?.roots.length, 3)
+  assert.deepEqual(
+    said.filter((line) => line.includes('hook')),
+    [
+      `built is found by an import hook of a kind that is not known (${hook}): it is mirrored as far as it lies in other folders of sys.path.`,
+    ],
+  )
+})
+
 test("a project's lock is picked up; its .venv is the active Python", async (t) => {
   const { project, prepare, said } = await mirrorSetUp(t)
   await write(project, { 'poetry.lock': 'x', 'pyproject.toml': 'x', 'requirements.txt': 'x' })

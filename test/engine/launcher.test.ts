@@ -34,6 +34,29 @@ def large():
     return 'x' * (15 << 20)
 value = 5
 `,
+  'shop.py': `
+import os, sys
+class Main:
+    @staticmethod
+    def run():
+        print(sys.argv[1:], 'from', os.path.basename(sys.argv[0]))
+def mine():
+    print('mine')
+`,
+  'site/shop-1.0.dist-info/entry_points.txt': `
+[console_scripts]
+shop = shop:Main.run
+id=shop : mine [extra]
+../up = shop:mine
+no-function = shop
+
+[shop.plugins]
+no-program = shop:mine
+[gui_scripts]
+shop-gui = shop:mine
+`,
+  'site/other-2.dist-info/entry_points.txt': '[console_scripts]\r\nwhoami = shop:mine\r\n',
+  'site/none-3.dist-info/METADATA': '',
   'broken.py': 'import no_such_package\n',
   // Names of the launcher's own files and of the standard library: the user's win in the user's process.
   'spool.py': 'def mine():\n    return "mine"\n',
@@ -79,6 +102,15 @@ for (const python of PYTHONS) {
       const said = await runTask(standby(), { command, env, sysPath: ['/workspace/package'] })
       assert.equal(said.stdout.toString(), '/workspace/package:/elsewhere\nwork\n', said.stderr)
       assert.equal((await runTask(standby(), { command: 'echo "$PYTHONPATH"' })).stdout.toString(), '\n')
+    })
+
+    test('a command finds the programs of packages that lie in the code', async () => {
+      const said = await runTask(standby(), {
+        command: 'shop a b; command -v shop-gui; command -v no-program ../up || true; whoami; id',
+        sysPath: ['/workspace', '/workspace/site'],
+      })
+      assert.equal(said.stdout.toString(), "['a', 'b'] from shop\n/.meadow/bin/shop-gui\nmine\nmine\n", said.stderr)
+      assert.equal(said.outcome.exitCode, 0)
     })
 
     test('a function that raises: the traceback as Python prints it, without the launcher', async () => {

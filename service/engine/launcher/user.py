@@ -11,10 +11,11 @@ import traceback  # noqa: F401  Python itself wants it for printing errors: not 
 import types
 
 from machine import prefer_as_victim, set_dumpable
+from programs import write_programs
 
 REPORT = struct.Struct(">cI")
 MOST_RESULT = 16 << 20
-LAUNCHER = ("child", "machine", "service", "spool", "user")
+LAUNCHER = ("child", "machine", "programs", "service", "spool", "user")
 
 
 def become_user(sys_path, preload, out, err, report, task):
@@ -86,6 +87,9 @@ def prepare(task):
         if "function" not in task and task.get("sysPath"):
             own = os.environ.get("PYTHONPATH")
             os.environ["PYTHONPATH"] = os.pathsep.join(task["sysPath"] + ([own] if own else []))
+            programs = write_programs(task["sysPath"])
+            if programs:
+                os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
     except ValueError as error:
         raise Failure(126, "environment", f"an environment variable cannot be set: {error}", "leave out NUL bytes")
     time.tzset()
