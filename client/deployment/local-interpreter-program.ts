@@ -110,6 +110,7 @@ def packages(folders):
     return [found[name] for name in sorted(found)]
 
 sys_path = [real(path) for path in SYS_PATH if not path or os.path.exists(path)]
+first = sys_path[: sys_path.index(real(STANDARD))] if real(STANDARD) in sys_path else sys_path
 own = [path for path in sys_path if is_own(path)]
 print()
 print("${MARKER}" + json.dumps({
@@ -118,7 +119,7 @@ print("${MARKER}" + json.dumps({
     "platform": sys.platform,
     "prefix": sys.prefix,
     "virtual": sys.prefix != getattr(sys, "base_prefix", sys.prefix),
-    "sysPath": [path for path in dict.fromkeys(sys_path) if not is_own(path)],
+    "sysPath": [{"path": path, "behind": path not in first} for path in dict.fromkeys(sys_path) if not is_own(path)],
     "packages": packages([path for path in dict.fromkeys(own) if os.path.isdir(path)]),
 }))
 `

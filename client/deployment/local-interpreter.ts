@@ -42,8 +42,8 @@ const LocalInterpreter = z.object({
   prefix: z.string(),
   /** Whether it is a virtual environment's. */
   virtual: z.boolean(),
-  /** Without what is the interpreter's own; real paths, in order. */
-  sysPath: z.array(z.string()),
+  /** Without what is the interpreter's own; real paths, in order. Some are behind the standard library. */
+  sysPath: z.array(z.object({ path: z.string(), behind: z.boolean() })),
   packages: z.array(LocalPackage),
 })
 export type LocalInterpreter = z.infer<typeof LocalInterpreter>

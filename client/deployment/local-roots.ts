@@ -5,7 +5,7 @@ import type { Mirror } from '../../common/contract.ts'
 import { FORMATS } from '../../common/detect.ts'
 import { leftOut } from './ignored.ts'
 import type { LocalFolder } from './local-files.ts'
-import type { LocalPackage } from './local-interpreter.ts'
+import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
 import { MirrorRefused } from './mirror-refused.ts'
 
 /** What is mirrored, and where it was on `sys.path`. */
@@ -20,7 +20,7 @@ export interface RootsAsked {
   /** A real path. */
   project: string
   /** Real paths, without the interpreter's own. */
-  sysPath: readonly string[]
+  sysPath: LocalInterpreter['sysPath']
   /** Files of the project that must not be ignored. */
   wanted: readonly string[]
   /** Installed from this machine's disk. */
@@ -57,9 +57,10 @@ function realHome(): string {
 export function localRoots(asked: RootsAsked, say: (line: string) => void): LocalRoots {
   const roots = new Roots(asked.project, say)
   for (const path of asked.wanted) roots.file(join(asked.project, path))
-  for (const path of asked.sysPath) roots.onSysPath(path)
+  for (const { path, behind } of asked.sysPath) roots.onSysPath(path, behind)
   for (const each of asked.local) {
-    for (const path of editablePaths(each, say)) roots.onSysPath(path)
+    // Import hooks of installers are asked last.
+    for (const path of editablePaths(each, say)) roots.onSysPath(path, true)
   }
   for (const extra of asked.extraPaths) roots.extra(extra)
   for (const { site, files = [], name } of asked.local) {
@@ -73,7 +74,7 @@ type Root = { folder: string; wanted: string[]; needed: string[]; onlyWanted: bo
 
 class Roots {
   readonly all: Root[] = []
-  readonly sysPath: { root: number; path?: string }[] = []
+  readonly sysPath: Mirror['sys-path'] = []
 
   readonly #say: (line: string) => void
 
@@ -86,22 +87,22 @@ class Roots {
     return this.all[0]?.folder ?? ''
   }
 
-  onSysPath(path: string): void {
+  onSysPath(path: string, behind: boolean): void {
     if (!statSync(path).isDirectory()) {
       const { root, inner } = this.#want(path)
-      this.#place(root, inner)
+      this.#place(root, inner, behind)
       return
     }
     const { root, inner } = this.#holding(path) ?? { root: this.#add(path), inner: '' }
     // The project is more than its modules: of it, rules may leave none.
     if (root > 0 || inner !== '') this.all[root]?.needed.push(inner)
-    this.#place(root, inner)
+    this.#place(root, inner, behind)
   }
 
   /** What an install left in its site-packages. */
   installed(site: string, files: readonly string[]): void {
     this.all[this.#partly(site)]?.wanted.push(...files)
-    this.#place(this.#partly(site), '')
+    this.#place(this.#partly(site), '', true)
   }
 
   extra(written: string): void {
@@ -121,7 +122,7 @@ class Roots {
     }
     const { root, inner } = this.#holding(real) ?? { root: this.#add(real), inner: '' }
     this.all[root]?.wanted.push(inner)
-    this.#place(root, inner)
+    this.#place(root, inner, false)
   }
 
   #pattern(pattern: string): void {
@@ -161,9 +162,9 @@ class Roots {
     return place
   }
 
-  #place(root: number, path: string): void {
+  #place(root: number, path: string, behind: boolean): void {
     if (this.sysPath.some((each) => each.root === root && (each.path ?? '') === path)) return
-    this.sysPath.push(path === '' ? { root } : { root, path })
+    this.sysPath.push({ root, ...(path !== '' && { path }), ...(behind && { behind }) })
   }
 
   #holding(path: string): { root: number; inner: string } | undefined {

@@ -71,7 +71,10 @@ export async function prepareMirrorLocal(
   say(`Environment: ${environment.why}.`)
   if (python === undefined) say('No Python was asked here: of sys.path, only the working directory is mirrored.')
   const { wanted, local } = environment
-  const roots = localRoots({ project, sysPath: python?.sysPath ?? [here], wanted, local, extraPaths }, say)
+  const roots = localRoots(
+    { project, sysPath: python?.sysPath ?? [{ path: here, behind: false }], wanted, local, extraPaths },
+    say,
+  )
   const mirror = await sendRoots(service, repository, roots, environment, options)
   const inside = posix.join(relative(project, here).replaceAll(sep, '/'), workingDirectory)
   const version = pythonVersion ?? environment.pythonVersion

@@ -93,7 +93,7 @@ test('an editable install is mirrored with its source, and says that it is insta
     'lib-1.0.dist-info/METADATA',
     'lib-1.0.dist-info/direct_url.json',
   ])
-  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1 }, { root: 2 }])
+  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1, behind: true }, { root: 2, behind: true }])
 })
 
 test('an editable install with a hook of another kind is named', async (t) => {

@@ -22,7 +22,13 @@ test('everything on sys.path that is not the interpreter, in its order', async (
   await write(site, { 'installed.py': '5', 'more.pth': `${join(folder, 'pth')}\n${join(project, 'src')}\n` })
   const PYTHONPATH = [join(folder, 'other'), join(folder, 'lib')].join(':')
   const { mirror, ...rest } = await prepare({}, { env: { ...env, PYTHONPATH } })
-  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1 }, { root: 2 }, { root: 3 }, { root: 0, path: 'src' }])
+  assert.deepEqual(mirror?.['sys-path'], [
+    { root: 0 },
+    { root: 1 },
+    { root: 2 },
+    { root: 3, behind: true },
+    { root: 0, path: 'src', behind: true },
+  ])
   const files = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
   assert.deepEqual(files, [
     { 'main.py': 'import lib', 'src/inner.py': '1' },

@@ -34,6 +34,15 @@ def large():
     return 'x' * (15 << 20)
 value = 5
 `,
+  'sitecustomize.py': 'OWN = 1\n',
+  'late/queue.py': 'raise RuntimeError("found before the standard library")\n',
+  'late/late.py': `
+import queue, sys
+N = 1
+def show():
+    print([folder for folder in sys.path if folder.startswith('/workspace/')])
+`,
+  'later/late.py': 'N = 2\n',
   'shop.py': `
 import os, sys
 class Main:
@@ -99,15 +108,29 @@ for (const python of PYTHONS) {
     test('for a command, the path of the source comes before PYTHONPATH; without one, Python decides', async () => {
       const env = { PYTHONPATH: '/elsewhere' }
       const command = 'echo "$PYTHONPATH"; cd /; python3 -c "import work; print(work.__name__)"'
-      const said = await runTask(standby(), { command, env, sysPath: ['/workspace/package'] })
+      const said = await runTask(standby(), { command, env, sysPath: { first: ['/workspace/package'], behind: [] } })
       assert.equal(said.stdout.toString(), '/workspace/package:/elsewhere\nwork\n', said.stderr)
       assert.equal((await runTask(standby(), { command: 'echo "$PYTHONPATH"' })).stdout.toString(), '\n')
+    })
+
+    test('what was behind the standard library is so again, for every Python and beside a sitecustomize', async () => {
+      const sysPath = { first: ['/workspace'], behind: ['/workspace/late', '/workspace/later'] }
+      const program = 'import queue, late, sitecustomize as s; print(queue.Queue.__name__, late.N, s.__file__, s.OWN)'
+      const said = await runTask(standby(), {
+        command: `cd /; python3 -c "${program}"; python3 -c 'import os; os.system("python3 -c \\"import late; late.show()\\"")'`,
+        sysPath,
+      })
+      const show = "['/workspace/late', '/workspace/later']\n"
+      assert.equal(said.stdout.toString(), `Queue 1 /workspace/sitecustomize.py 1\n${show}`, said.stderr)
+      const called = await runTask(standby({ preload: ['late'], sysPath }), { function: 'late:show', sysPath })
+      assert.equal(called.stdout.toString(), show)
+      assert.deepEqual(called.notes, [])
     })
 
     test('a command finds the programs of packages that lie in the code', async () => {
       const said = await runTask(standby(), {
         command: 'shop a b; command -v shop-gui; command -v no-program ../up || true; whoami; id',
-        sysPath: ['/workspace', '/workspace/site'],
+        sysPath: { first: ['/workspace'], behind: ['/workspace/site'] },
       })
       assert.equal(said.stdout.toString(), "['a', 'b'] from shop\n/.meadow/bin/shop-gui\nmine\nmine\n", said.stderr)
       assert.equal(said.outcome.exitCode, 0)
