@@ -11,6 +11,7 @@ import type { LooseFile } from './environment-files.ts'
 import { freeze } from './freeze.ts'
 import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
 import { MirrorRefused } from './mirror-refused.ts'
+import { carriedIndexes } from './package-indexes.ts'
 import { plainFile } from './plain-file.ts'
 
 /** The environment that goes with mirrored code. */
@@ -27,6 +28,8 @@ export interface LocalEnvironment {
   local: LocalPackage[]
   /** What was chosen, and why: half a sentence. */
   why: string
+  /** What else a user should know. */
+  notes: string[]
 }
 
 /** Locks of projects; conda's environments are asked before them. */
@@ -84,7 +87,7 @@ function detected(project: string, formats = FORMATS): EnvironmentFile | undefin
 
 /** A file of the project or beside it, or something that is no file at all. */
 async function ofFile(named: string, project: string, why: string): Promise<LocalEnvironment> {
-  const found = { interpreter: named, files: [], wanted: [], local: [], why: `${named}, ${why}` }
+  const found = { interpreter: named, files: [], wanted: [], local: [], notes: [], why: `${named}, ${why}` }
   if (named.includes('://')) return found
   const at = resolve(project, named)
   if (!existsSync(at)) {
@@ -154,13 +157,13 @@ async function ofConda(named: string, project: string, python: LocalInterpreter)
     )
   }
   const ofPip = (each: LocalPackage) => each.installer !== 'conda' && !holds(normalizeName(each.name), each.version)
-  const { requirements, local } = freeze(python, ofPip)
+  const { requirements, local, notes } = frozenLines(python, ofPip)
   const file =
     requirements.length === 0
       ? made(`.meadow/conda-${platform}.lock`, Buffer.from(explicit))
       : made('.meadow/environment.yml', Buffer.from(exported(requirements)))
   const why = `what the conda environment ${python.prefix} has`
-  return { interpreter: file.path, files: [file], wanted: [], local, why }
+  return { interpreter: file.path, files: [file], wanted: [], local, why, notes }
 }
 
 function namesOf(packages: readonly string[]): string {
@@ -168,11 +171,21 @@ function namesOf(packages: readonly string[]): string {
   return `${packages.slice(0, NAMED).join(', ')}${more}`
 }
 
+/** What is frozen, with the indexes where it may be. */
+function frozenLines(python: LocalInterpreter, which: (each: LocalPackage) => boolean) {
+  const { requirements, system, local } = freeze(python, which)
+  const { lines, notes } = carriedIndexes(python.indexes)
+  if (system.length > 0) {
+    notes.push(`Packages of the system's own installer are left out, as no index has them: ${namesOf(system)}.`)
+  }
+  return { requirements: requirements.length > 0 ? [...lines, ...requirements] : [], local, notes }
+}
+
 function ofFreeze(python: LocalInterpreter, why: string): LocalEnvironment {
-  const { requirements, local } = freeze(python, () => true)
+  const { requirements, local, notes } = frozenLines(python, () => true)
   const text = requirements.map((line) => `${line}\n`).join('')
   const file = made('.meadow/local-requirements.txt', Buffer.from(text))
-  return { interpreter: file.path, files: [file], pythonVersion: python.version, wanted: [], local, why }
+  return { interpreter: file.path, files: [file], pythonVersion: python.version, wanted: [], local, why, notes }
 }
 
 function made(path: string, content: Buffer): LooseFile {

@@ -11,7 +11,7 @@ SYS_PATH = list(sys.path)
 # Modules of the project may have names of the standard library; what is needed here is the latter's.
 STANDARD = os.path.dirname(os.__file__)
 sys.path.sort(key=lambda path: not (path + os.sep).startswith(STANDARD + os.sep))
-import ast, json, re, site, sysconfig
+import ast, configparser, json, re, site, sysconfig
 from importlib import metadata
 
 def real(path):
@@ -109,6 +109,35 @@ def packages(folders):
             found[name]["markers"] = sorted(set(markers))
     return [found[name] for name in sorted(found)]
 
+def pip_settings():
+    """The files of pip's configuration, later ones count more. "pip config list" would take half a second."""
+    env, end = os.environ, os.path.join("pip", "pip.ini" if os.name == "nt" else "pip.conf")
+    if os.name == "nt":
+        folders = [env.get("ProgramData", ""), os.path.expanduser("~"), env.get("APPDATA", "")]
+    else:
+        folders = env.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep)
+        folders += ["/Library/Application Support", os.path.expanduser("~/Library/Application Support")]
+        folders.append(env.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"))
+    files = [os.path.join(folder, end) for folder in folders]
+    files[-1:-1] = ["/etc/pip.conf", os.path.expanduser("~/.pip/pip.conf")]
+    files += [os.path.join(sys.prefix, os.path.basename(end)), env.get("PIP_CONFIG_FILE", "")]
+    settings = configparser.RawConfigParser()
+    if env.get("PIP_CONFIG_FILE") != os.devnull:
+        settings.read(files, encoding="utf-8")
+    return settings
+
+def indexes():
+    """URLs of package indexes in the settings of pip and uv."""
+    env, settings = os.environ, pip_settings()
+    def pip(name):
+        given = env.get("PIP_" + name.replace("-", "_").upper())
+        return (given or settings.get("install", name, fallback=settings.get("global", name, fallback=""))).split()
+    def uv(*names):
+        return [re.sub(r"^[\w.-]+=", "", url) for name in names for url in env.get(name, "").split()]
+    main = pip("index-url") + uv("UV_DEFAULT_INDEX", "UV_INDEX_URL")
+    extra = uv("UV_INDEX", "UV_EXTRA_INDEX_URL") + pip("extra-index-url") + main[1:]
+    return {"main": main[0] if main else None, "extra": [url for url in dict.fromkeys(extra) if url not in main[:1]]}
+
 sys_path = [real(path) for path in SYS_PATH if not path or os.path.exists(path)]
 first = sys_path[: sys_path.index(real(STANDARD))] if real(STANDARD) in sys_path else sys_path
 own = [path for path in sys_path if is_own(path)]
@@ -120,6 +149,7 @@ print("${MARKER}" + json.dumps({
     "prefix": sys.prefix,
     "virtual": sys.prefix != getattr(sys, "base_prefix", sys.prefix),
     "sysPath": [{"path": path, "behind": path not in first} for path in dict.fromkeys(sys_path) if not is_own(path)],
+    "indexes": indexes(),
     "packages": packages([path for path in dict.fromkeys(own) if os.path.isdir(path)]),
 }))
 `

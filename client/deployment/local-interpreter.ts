@@ -44,6 +44,8 @@ const LocalInterpreter = z.object({
   virtual: z.boolean(),
   /** Without what is the interpreter's own; real paths, in order. Some are behind the standard library. */
   sysPath: z.array(z.object({ path: z.string(), behind: z.boolean() })),
+  /** Package indexes, as pip and uv are set up: the main one, and extra ones. */
+  indexes: z.object({ main: z.nullable(z.string()), extra: z.array(z.string()) }),
   packages: z.array(LocalPackage),
 })
 export type LocalInterpreter = z.infer<typeof LocalInterpreter>

@@ -69,6 +69,7 @@ export async function prepareMirrorLocal(
     : await askIfThere(place, options)
   const environment = await localEnvironment(interpreter, project, python)
   say(`Environment: ${environment.why}.`)
+  for (const note of environment.notes) say(note)
   if (python === undefined) say('No Python was asked here: of sys.path, only the working directory is mirrored.')
   const { wanted, local } = environment
   const roots = localRoots(

@@ -126,6 +126,7 @@ test("a project's lock is picked up; its .venv is the active Python", async (t) 
 
 const PYTHON: LocalInterpreter = {
   ...{ executable: '/env/bin/python', version: '3.11', platform: 'linux', prefix: '', virtual: false, sysPath: [] },
+  indexes: { main: null, extra: [] },
   packages: [],
 }
 const MARKED = { name: 'appnope', version: '1', installer: 'pip', site: '/s', markers: ['sys_platform == "darwin"'] }
@@ -198,6 +199,73 @@ test('what only another system wants stays away by its marker', () => {
   const python = { ...PYTHON, platform: 'darwin', packages: [MARKED] }
   assert.deepEqual(freeze(python, () => true).requirements, ['appnope==1 ; (sys_platform == "darwin")'])
   assert.deepEqual(freeze({ ...python, platform: 'linux' }, () => true).requirements, ['appnope==1'])
+})
+
+test("what the system's own installer brought stays away, and is named", async (t) => {
+  const site = '/usr/lib/python3/dist-packages'
+  const of = (name: string, more: object) => ({ name, version: '1+ubuntu5', installer: '', site: '/s', ...more })
+  const packages = [
+    of('python-apt', { site }),
+    of('six', { installer: 'debian' }),
+    of('rpm', { installer: 'rpm', url: 'file:///x' }),
+    of('kept', {}),
+    of('uv-made', { installer: 'uv' }),
+  ]
+  const found = await localEnvironment('local', await temporaryFolder(t), { ...PYTHON, packages })
+  assert.equal(textOf(found), 'kept==1+ubuntu5\nuv-made==1+ubuntu5\n')
+  assert.deepEqual(found.notes, [
+    "Packages of the system's own installer are left out, as no index has them: python-apt 1+ubuntu5, six 1+ubuntu5, rpm 1+ubuntu5.",
+  ])
+})
+
+test('the indexes of pip and uv go along, but for credentials and for what only this machine reaches', async (t) => {
+  const { venv, project, env, folder } = await mirrorSetUp(t)
+  await install(await siteOf(venv), 'plain', '1.0')
+  const found = async (settings: Record<string, string>) => {
+    const asked = { ...env, HOME: folder, PIP_CONFIG_FILE: '', ...settings }
+    const python = await askInterpreter('auto', { folder: project, project, env: asked }, () => {})
+    const { notes, ...environment } = await localEnvironment('auto', project, python)
+    return {
+      lines: textOf(environment as LocalEnvironment)
+        ?.split('\n')
+        .slice(0, -2),
+      notes,
+    }
+  }
+  const pypi = 'https://main.example/simple'
+  assert.deepEqual(await found({ PIP_CONFIG_FILE: '/dev/null', PIP_INDEX_URL: pypi, UV_INDEX: pypi }), {
+    lines: [],
+    notes: [],
+  })
+  await write(folder, {
+    '.config/pip/pip.conf':
+      '[global]\nindex-url = https://global.example/simple\nextra-index-url =\n  https://one.example\n',
+    'venv/pip.conf': '[install]\nindex-url = https://install.example/simple\n',
+  })
+  assert.deepEqual(await found({}), {
+    lines: ['--index-url https://install.example/simple', '--extra-index-url https://one.example'],
+    notes: ['Package indexes of this machine are asked: https://install.example/simple, https://one.example.'],
+  })
+  assert.deepEqual(await found({ PIP_CONFIG_FILE: '/dev/null' }), { lines: [], notes: [] })
+  const settings = {
+    PIP_INDEX_URL: 'https://me:secret@private.example/simple',
+    PIP_EXTRA_INDEX_URL: 'http://localhost:3141/simple https://two.example/simple',
+    UV_DEFAULT_INDEX: 'https://uv.example/simple',
+    UV_INDEX: `ours=https://three.example/simple ${pypi}`,
+  }
+  assert.deepEqual(await found(settings), {
+    lines: [
+      '--extra-index-url https://three.example/simple',
+      `--extra-index-url ${pypi}`,
+      '--extra-index-url https://two.example/simple',
+      '--extra-index-url https://uv.example/simple',
+    ],
+    notes: [
+      `Package indexes of this machine are asked: https://three.example/simple, ${pypi}, https://two.example/simple, https://uv.example/simple.`,
+      'The package index https://private.example/simple is left out: it needs credentials, and they stay here.',
+      'The package index http://localhost:3141/simple is left out: only this machine reaches it.',
+    ],
+  })
 })
 
 test('credentials are taken out of addresses', () => {
