@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, readdir, realpath, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import { withoutCredentials } from '../../client/deployment/conda-environment.ts'
 import { freeze } from '../../client/deployment/freeze.ts'
 import { type LocalEnvironment, localEnvironment } from '../../client/deployment/local-environment.ts'
@@ -173,6 +175,38 @@ test('a conda environment is an explicit list; with what pip installed, an expor
   assert.equal(mixed.interpreter, '.meadow/environment.yml')
   assert.match(textOf(mixed) ?? '', /- "numpy=2\.1\.0=py311_0"\n.*\n {2}- pip:\n {4}- "six==1\.16\.0"\n$/)
   assert.doesNotMatch(textOf(mixed) ?? '', /to-ken|u:p/)
+})
+
+test('a conda environment is found by its name: in the list of conda, beside the active one, base, or by its path', async (t) => {
+  const folder = await realpath(await temporaryFolder(t))
+  const make = async (path: string) => {
+    await promisify(execFile)('python3', ['-m', 'venv', '--without-pip', join(folder, path)])
+    await write(join(folder, path), { 'conda-meta/history': '' })
+  }
+  await Promise.all(['conda', 'conda/envs/beside', 'far/listed', 'mamba/envs/small'].map(make))
+  await write(folder, { 'home/.conda/environments.txt': `${folder}/gone/old\r\n${folder}/far/listed\n` })
+  const { HOME } = process.env
+  t.after(() => {
+    process.env.HOME = HOME
+  })
+  process.env.HOME = join(folder, 'home')
+  const CONDA = { CONDA_EXE: join(folder, 'conda/bin/conda'), MAMBA_ROOT_PREFIX: join(folder, 'mamba') }
+  const ask = async (name: string, env: NodeJS.ProcessEnv = CONDA) => {
+    const place = { folder, project: folder, env: { PATH: process.env.PATH, ...env } }
+    return (await askInterpreter(`local-conda:${name}`, place, () => {}))?.prefix.slice(folder.length + 1)
+  }
+  assert.equal(await ask('listed'), 'far/listed')
+  assert.equal(await ask('beside'), 'conda/envs/beside')
+  assert.equal(await ask('small'), 'mamba/envs/small')
+  assert.equal(await ask('base'), 'conda')
+  assert.equal(await ask(join(folder, 'mamba/envs/small'), {}), 'mamba/envs/small')
+  assert.equal(await ask('beside', { CONDA_PREFIX: join(folder, 'conda/envs/other') }), 'conda/envs/beside')
+  await assert.rejects(ask('old'), (error: Error & { hint: string }) => {
+    assert.equal(error.message, 'interpreter: no conda environment old was found')
+    assert.match(error.hint, /^Known are listed, beside, .*small.*; its path can be given too\.$/)
+    return true
+  })
+  await assert.rejects(ask('base', {}), { hint: 'Known are listed; its path can be given too.' })
 })
 
 test('a conda environment of another platform is refused, but for a file for Linux beside it', async (t) => {

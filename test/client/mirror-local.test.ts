@@ -288,6 +288,34 @@ test('what is gone on the other side is sent again', async (t) => {
   assert.deepEqual((await bundleOfRoot(api, id, root)).files, { 'x.py': 'x = 1' })
 })
 
+test('files that change while they are mirrored: it begins anew, three times at most', async (t) => {
+  const { api, id, project, service, said, prepare } = await mirrorSetUp(t)
+  await write(project, { 'a.py': 'a = 1', 'b.py': 'b = 1', 'large.bin': Buffer.alloc(3_000_000) })
+  const changes = [{ 'a.py': 'a = 2' }, { 'large.bin': Buffer.alloc(2_000_000, 'x') }, { 'b.py': 'b = 11' }]
+  const missing = service.missing.bind(service)
+  const begun = new Set<string>()
+  service.missing = async (...asked) => {
+    const root = asked[0].mirror?.roots[0] ?? ''
+    const change = begun.has(root) ? undefined : changes.shift()
+    begun.add(root)
+    if (change) await write(project, change)
+    return await missing(...asked)
+  }
+  const anew = () => said.filter((line) => line.includes('changes while'))
+  await assert.rejects(prepare(), (error: Error & { hint: string }) => {
+    assert.equal(`${error}`, 'MirrorRefused: b.py changes while it is mirrored')
+    assert.equal(error.hint, 'Wait until it is written, or leave it out by a .meadowignore file.')
+    return true
+  })
+  const begins = (path: string) => `${path} changes while it is mirrored; it begins anew.`
+  assert.deepEqual(anew(), [begins('a.py'), begins('large.bin')])
+  changes.push({ 'a.py': 'a = 3' })
+  const { mirror } = await prepare()
+  assert.deepEqual(anew(), [begins('a.py')])
+  const { files } = await bundleOfRoot(api, id, mirror?.roots[0])
+  assert.deepEqual([files['a.py'], files['b.py'], files['large.bin']?.length], ['a = 3', 'b = 11', 2_000_000])
+})
+
 test('an environment file of the project is mirrored with what it includes, ignored or not', async (t) => {
   const { api, id, project, prepare } = await mirrorSetUp(t)
   await write(project, { '.gitignore': 'made*\n', 'made.txt': '-r made-more.txt\n', 'made-more.txt': 'six\n' })
