@@ -32,8 +32,8 @@ export function localFiles(root: LocalFolder, say: (line: string) => void, most 
   const { found } = walk
   const modules = [...walk.ignoredModules].filter((path) => !found.has(path)).sort()
   if (modules.length > 0) {
-    const count = modules.length === 1 ? 'A Python file' : `${modules.length} Python files`
-    say(`${count} of ${root.folder} left out, as ignored: ${modules[0]}${modules.length > 1 ? ' for one' : ''}.`)
+    const first = `${modules[0]}${modules.length > 1 ? ', …' : ''}`
+    say(`Ignored Python files of ${root.folder} are left out (${modules.length}): ${first}`)
   }
   const links = new Map<string, string>()
   for (const { path, link } of found.values()) if (link !== undefined) links.set(path, link)

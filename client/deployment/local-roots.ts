@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import type { Mirror } from '../../common/contract.ts'
 import { FORMATS } from '../../common/detect.ts'
+import { editablePaths } from './editable-paths.ts'
 import { leftOut } from './ignored.ts'
 import type { LocalFolder } from './local-files.ts'
 import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
@@ -199,20 +200,4 @@ function firstLink(path: string): string | undefined {
   return parts
     .map((_, n) => parts.slice(0, n + 1).join(sep))
     .find((each) => each !== '' && lstatSync(each, { throwIfNoEntry: false })?.isSymbolicLink())
-}
-
-/** The folders that an import hook stands for: those that hold its packages under their own names. */
-function editablePaths({ name, mapping, hook }: LocalPackage, say: (line: string) => void): string[] {
-  if (hook)
-    say(
-      `${name} is found by an import hook of a kind that is not known (${hook}): it is mirrored as far as it lies in other folders of sys.path.`,
-    )
-  const folders = new Set<string>()
-  for (const [module, path] of Object.entries(mapping ?? {})) {
-    const parts = module.split('.')
-    const folder = resolve(path, ...parts.map(() => '..'))
-    if (join(folder, ...parts) === resolve(path) && existsSync(folder)) folders.add(realpathSync(folder))
-    else say(`${module} of ${name} lies in ${path}, under another name: it can't be imported on the other side.`)
-  }
-  return [...folders]
 }

@@ -77,7 +77,7 @@ test('what git tracks is kept though it is ignored; .meadowignore rules it all t
   git(join(folder, 'sub'), 'init', '--quiet')
   git(join(folder, 'sub'), 'add', '-f', 'lib/inner.py')
   const files = ['.gitignore', '.meadowignore', 'lib/util.py', 'seen.log', 'sub/lib/inner.py']
-  const said = `A Python file of ${folder} left out, as ignored: lib/untracked.py.`
+  const said = `Ignored Python files of ${folder} are left out (1): lib/untracked.py`
   assert.deepEqual(look({ folder }), { paths: files, said: [said] })
   rmSync(join(folder, '.git/HEAD'))
   rmSync(join(folder, 'sub'), { recursive: true })
@@ -116,9 +116,9 @@ test('a folder on sys.path is mirrored though git ignores all that Python would 
   const app = look({ folder: join(repo, 'app'), needed: ['part', 'data', 'none'] })
   const part = ['part/.gitkeep', 'part/api_pb2.py', 'part/deep/b_pb2.so']
   assert.deepEqual(app.paths, ['.gitignore', '.meadowignore', 'data/.gitkeep', ...part])
-  assert.equal(app.said.at(-1), `A Python file of ${repo}/app left out, as ignored: _version.py.`)
+  assert.equal(app.said.at(-1), `Ignored Python files of ${repo}/app are left out (1): _version.py`)
   const without = look({ folder: join(repo, 'app') })
-  assert.equal(without.said.at(-1), `2 Python files of ${repo}/app left out, as ignored: _version.py for one.`)
+  assert.equal(without.said.at(-1), `Ignored Python files of ${repo}/app are left out (2): _version.py, …`)
 })
 
 test('more files than anybody means are refused', async (t) => {

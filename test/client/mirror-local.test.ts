@@ -138,7 +138,7 @@ test('a root on sys.path is not emptied by rules from above it', async (t) => {
   const { mirror } = await prepare({ folder: join(repo, 'app') }, { env: { ...env, PYTHONPATH } })
   const files = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
   assert.deepEqual(files, [{}, { 'api_pb2.py': 'g' }])
-  assert.match(said.join('\n'), /^A Python file of .*\/repo\/app left out, as ignored: main\.py\.$/m)
+  assert.match(said.join('\n'), /^Ignored Python files of .*\/repo\/app are left out \(1\): main\.py$/m)
 })
 
 test('modes are kept; links stay where they lead inside, and are named where they lead out', async (t) => {
@@ -344,7 +344,7 @@ test("the working directory's place in its project is kept", async (t) => {
 })
 
 test('an environment file outside of the project is sent along; nothing that a link in it leads to', async (t) => {
-  const { api, folder, project, prepare } = await mirrorSetUp(t)
+  const { api, id, folder, project, said, prepare } = await mirrorSetUp(t)
   await write(folder, { 'req/all.txt': '-r more/base.txt\n', 'req/more/base.txt': 'six\n', 'req/uv.lock': '' })
   const asked = await prepare({ interpreter: '../req/all.txt' })
   assert.equal(asked.interpreter, '.meadow/all.txt')
@@ -359,6 +359,17 @@ test('an environment file outside of the project is sent along; nothing that a l
   await assert.rejects(
     prepare({ interpreter: '../req/bad.txt' }),
     /^EnvironmentFileError: link\.txt: can't be sent .* link/,
+  )
+  await symlink('../req', join(project, 'linked'))
+  await write(project, { 'inside.txt': '-r linked/more/base.txt\n' })
+  const { mirror } = await prepare({ interpreter: 'inside.txt' })
+  assert.deepEqual(
+    await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files)),
+    [{ 'inside.txt': '-r linked/more/base.txt\n' }],
+  )
+  assert.match(
+    said.join('\n'),
+    /^.*\/project\/linked is left out: it is a link that leads out of .*project \(to \.\.\/req\)\.$/m,
   )
   await assert.rejects(prepare({ interpreter: '../req/uv.lock' }), (error: Error & { hint: string }) => {
     assert.equal(error.message, `interpreter: ../req/uv.lock belongs to another project than ${project}`)
