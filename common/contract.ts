@@ -64,9 +64,18 @@ export type InterpreterRequest = z.infer<typeof InterpreterRequest>
 export const Mirror = z.object({
   /** Digests of indexes (common/piece-index.ts): what is put at `/workspace`, `/workspace.1` and so on. */
   roots: z.array(sha256).check(z.minLength(1), z.maxLength(100)),
-  /** In the order of the caller's `sys.path`. Without a path, the root itself. */
+  /**
+   * In the order of the caller's `sys.path`. Without a path, the root itself. What was behind the standard library there
+   * is so in the run too.
+   */
   'sys-path': z
-    .array(z.object({ root: z.int().check(z.minimum(0), z.maximum(99)), path: z.optional(TreePath) }))
+    .array(
+      z.object({
+        root: z.int().check(z.minimum(0), z.maximum(99)),
+        path: z.optional(TreePath),
+        behind: z.optional(z.boolean()),
+      }),
+    )
     .check(z.maxLength(1000)),
 })
 export type Mirror = z.infer<typeof Mirror>

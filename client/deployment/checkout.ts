@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { GitFailed, git } from '../../common/git-process.ts'
 import { ObjectReader } from '../../common/object-reader.ts'
@@ -46,8 +47,8 @@ export class Checkout {
 
   /** A file of a commit, or undefined where it has none of that name. */
   async read(commit: string, path: string): Promise<Buffer | undefined> {
-    // What is asked of git goes one a line.
-    if (path.includes('\n')) return undefined
+    // What is asked of git goes one a line, and of what lies outside it will not hear.
+    if (path.includes('\n') || posix.normalize(path).startsWith('../')) return undefined
     await using objects = this.objects()
     const { value: object } = await objects.read([`${commit}:${path}`]).next()
     return object?.type === 'blob' ? await buffer(object.content) : undefined

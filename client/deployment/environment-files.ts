@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import { CONDA_PLATFORMS, condaClosure, onPlatform } from '../../common/conda-files.ts'
 import { isContainerImage } from '../../common/container-image.ts'
 import { DETECTED, detect, type EnvironmentFile, formatOf, formatsOn, NotDetected } from '../../common/detect.ts'
 import { requirementsClosure } from '../../common/requirements-closure.ts'
 import type { Checkout } from './checkout.ts'
+import { isThere, plainFile } from './plain-file.ts'
 
 /** An environment file that is in the working tree but not in the commit. */
 export interface LooseFile {
@@ -25,7 +25,7 @@ export async function looseFiles(checkout: Checkout, commit: string, interpreter
   const read = async (path: string) => {
     const committed = await checkout.read(commit, path)
     if (committed !== undefined) return committed
-    const content = await optional(join(checkout.folder, path))
+    const content = await plainFile(checkout.folder, path)
     if (content !== undefined) loose.set(path, { path, content, digest: digestOf(content) })
     return content
   }
@@ -51,7 +51,7 @@ async function closure(read: Read, { path, format }: EnvironmentFile): Promise<v
 /** What the service may find: on which platform it is, is not known here. */
 async function detected(checkout: Checkout, commit: string): Promise<EnvironmentFile[]> {
   const names = await checkout.rootOf(commit)
-  for (const each of DETECTED) if ((await optional(join(checkout.folder, each))) !== undefined) names.push(each)
+  for (const each of DETECTED) if (await isThere(join(checkout.folder, each))) names.push(each)
   const found = CONDA_PLATFORMS.flatMap((platform): EnvironmentFile[] => {
     try {
       return [detect(names, formatsOn(platform))]
@@ -61,17 +61,6 @@ async function detected(checkout: Checkout, commit: string): Promise<Environment
     }
   })
   return found.length > 0 ? [...new Map(found.map((file) => [file.path, file])).values()] : [detect(names)]
-}
-
-async function optional(file: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(file)
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && ['ENOENT', 'ENOTDIR', 'EISDIR'].includes(String(error.code))) {
-      return undefined
-    }
-    throw error
-  }
 }
 
 function digestOf(content: Buffer): string {

@@ -5,6 +5,8 @@ import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
 export interface Frozen {
   /** Lines of a requirements file, exact versions. */
   requirements: string[]
+  /** Those of the system's own installer, which no index has: `apt 2.6`. */
+  system: string[]
   /** Packages that no index has, as they came from this machine's disk: their own files are mirrored. */
   local: LocalPackage[]
 }
@@ -16,13 +18,22 @@ export interface Frozen {
 export function freeze({ platform, packages }: LocalInterpreter, which: (each: LocalPackage) => boolean): Frozen {
   const requirements: string[] = []
   const local: LocalPackage[] = []
+  const system: string[] = []
   for (const each of packages) {
     // The environment has a pip of its own.
     if (!which(each) || each.name.toLowerCase() === 'pip') continue
-    if (each.url?.startsWith('file:')) local.push(each)
+    if (isSystems(each)) system.push(`${each.name} ${each.version}`)
+    else if (each.url?.startsWith('file:')) local.push(each)
     else requirements.push(`${lineOf(each)}${markerOf(each, platform)}`)
   }
-  return { requirements, local }
+  return { requirements, system, local }
+}
+
+const SYSTEM_INSTALLERS = ['debian', 'rpm', 'dnf', 'apk', 'pacman', 'portage']
+
+/** Debian and what is made of it have a folder for their own packages, most of them without a note of who installed them. */
+function isSystems({ installer, site }: LocalPackage): boolean {
+  return SYSTEM_INSTALLERS.includes(installer.toLowerCase()) || site === '/usr/lib/python3/dist-packages'
 }
 
 function lineOf({ name, version, url, vcs, commit, sha256, subdirectory }: LocalPackage): string {

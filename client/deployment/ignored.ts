@@ -2,9 +2,6 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 import ignore, { type Ignore } from 'ignore'
 
-/** Files of rules, in the order in which they are read: what comes later may take back what came before. */
-const RULE_FILES = ['.gitignore', '.meadowignore']
-
 /** Folders that are never mirrored: git's own, caches, and what installers make. */
 const LEFT_OUT = new Set([
   '.git',
@@ -36,61 +33,105 @@ export function isEnvironment(names: readonly string[]): boolean {
   return names.includes('pyvenv.cfg') || names.includes('conda-meta')
 }
 
-/** The rules of a folder and of those above it. Paths are relative to the root, without a slash at the end. */
-export class Rules {
-  readonly #own: Ignore
-  /** What the rules see of a path: with this in front, without what the folder has. */
-  readonly #front: string
-  readonly #folder: string
-  readonly #above: Rules | undefined
+/** Whether paths are ignored. They are relative to the root, without a slash at the end. */
+export interface Rules {
+  /** Undefined where no rule names it. The folders that it is in are taken to be walked. */
+  ignores(path: string, isFolder: boolean): boolean | undefined
+  /** A folder is walked, whatever rules further out say of it: of what is in it they may name each path anew. */
+  keep(folder: string): void
+  /** Those that count in a folder, where these count in the one that it is in. */
+  within(folder: string, names: readonly string[]): Rules
+}
 
-  private constructor(own: Ignore, { front, folder }: { front: string; folder: string }, above: Rules | undefined) {
-    this.#own = own
-    this.#front = front
-    this.#folder = folder
-    this.#above = above
-  }
+/** The same of every path, and no file of rules changes it. */
+function always(ignored: boolean | undefined): Rules {
+  const rules: Rules = { ignores: () => ignored, keep: () => {}, within: () => rules }
+  return rules
+}
 
-  /** Those of the folders above a root, up to the top of the git checkout that it is in, where it is in one. */
-  static above(root: string): Rules | undefined {
-    const folders: string[] = []
-    for (let at = root; !existsSync(join(at, '.git')); at = dirname(at)) {
-      if (at === dirname(at)) return undefined
-      folders.unshift(dirname(at))
-    }
-    let rules: Rules | undefined
-    for (const folder of folders) {
-      const front = `${relative(folder, root).replaceAll(sep, '/')}/`
-      const own = rulesIn(folder, RULE_FILES)
-      if (own !== undefined) rules = new Rules(own, { front, folder: '' }, rules)
-    }
-    return rules
+export const NO_RULES = always(undefined)
+export const ALL_IGNORED = always(true)
+
+/** Rules as git reads them, from files of one name: the nearest one that names a path counts. */
+export class FileRules implements Rules {
+  readonly #root: string
+  readonly #file: string
+  /** The nearest first. */
+  readonly #levels: readonly Level[]
+
+  private constructor(root: string, file: string, levels: readonly Level[]) {
+    this.#root = root
+    this.#file = file
+    this.#levels = levels
   }
 
   /**
-   * Those of a folder of a root, where it has any; else the ones above.
-   * @param names what is in the folder
+   * Those of the folders above a root, up to the top of the git checkout that it is in, where it is in one.
+   * @param kept whether the root is walked though they name it, or a folder that it is in
    */
-  static of(root: string, folder: string, names: readonly string[], above: Rules | undefined): Rules | undefined {
-    const found = RULE_FILES.filter((name) => names.includes(name))
-    const own = found.length > 0 ? rulesIn(join(root, folder), found) : undefined
-    return own ? new Rules(own, { front: '', folder: folder === '' ? '' : `${folder}/` }, above) : above
+  static above(root: string, file: string, kept: boolean): FileRules {
+    const top = checkoutOf(root) ?? root
+    const levels: Level[] = []
+    for (let at = root; at !== top; ) {
+      at = dirname(at)
+      const own = rulesIn(join(at, file))
+      if (own === undefined) continue
+      const level = { own, front: `${relative(at, root).replaceAll(sep, '/')}/`, folder: '' }
+      const parts = level.front.split('/').slice(0, -1)
+      if (kept) for (const n of parts.keys()) keepIn(level, parts.slice(0, n + 1).join('/'))
+      levels.push(level)
+    }
+    return new FileRules(root, file, levels)
   }
 
-  /** Whether it is ignored. The nearest rule counts; the folders that it is in are taken to be not ignored. */
-  ignores(path: string, isFolder: boolean): boolean {
-    const seen = `${this.#front}${path.slice(this.#folder.length)}`
-    const { ignored, unignored } = this.#own.test(isFolder ? `${seen}/` : seen)
-    if (ignored || unignored) return ignored
-    return this.#above?.ignores(path, isFolder) ?? false
+  ignores(path: string, isFolder: boolean): boolean | undefined {
+    for (const level of this.#levels) {
+      const { ignored, unignored } = level.own.test(`${seenFrom(level, path)}${isFolder ? '/' : ''}`)
+      if (ignored || unignored) return ignored
+    }
+    return undefined
+  }
+
+  keep(folder: string): void {
+    for (const level of this.#levels) keepIn(level, seenFrom(level, folder))
+  }
+
+  within(folder: string, names: readonly string[]): FileRules {
+    const own = names.includes(this.#file) ? rulesIn(join(this.#root, folder, this.#file)) : undefined
+    if (own === undefined) return this
+    const level = { own, front: '', folder: folder === '' ? '' : `${folder}/` }
+    return new FileRules(this.#root, this.#file, [level, ...this.#levels])
   }
 }
 
-function rulesIn(folder: string, names: readonly string[]): Ignore | undefined {
-  const texts = names.map((name) => join(folder, name)).filter((file) => existsSync(file) && statSync(file).isFile())
-  if (texts.length === 0) return undefined
+/** The rules of one file. */
+interface Level {
+  own: Ignore
+  /** What the rules see of a path: with this in front, without what the folder has. */
+  front: string
+  folder: string
+}
+
+function seenFrom({ front, folder }: Level, path: string): string {
+  return `${front}${path.slice(folder.length)}`
+}
+
+/** The last rule counts: one that names nothing but the folder. */
+function keepIn({ own }: Level, folder: string): void {
+  if (!own.ignores(`${folder}/`)) return
+  own.add({ pattern: `!/${folder.replace(/[\\*?[\]]/g, '\\$&')}/` })
+}
+
+/** The top of the git checkout that a folder is in. */
+export function checkoutOf(folder: string): string | undefined {
+  for (let at = folder; ; at = dirname(at)) {
+    if (existsSync(join(at, '.git'))) return at
+    if (at === dirname(at)) return undefined
+  }
+}
+
+function rulesIn(file: string): Ignore | undefined {
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) return undefined
   // Git's own rules take case as it is.
-  const rules = ignore({ ignorecase: false })
-  for (const file of texts) rules.add(readFileSync(file, 'utf8'))
-  return rules
+  return ignore({ ignorecase: false }).add(readFileSync(file, 'utf8'))
 }

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join, posix } from 'node:path'
+import { dirname, isAbsolute, join, posix, relative, resolve, sep } from 'node:path'
 import { CONDA_PLATFORMS, condaClosure, forLinux, onPlatform } from '../../common/conda-files.ts'
-import { detect, type EnvironmentFile, formatOf, formatsOn, NotDetected } from '../../common/detect.ts'
+import { detect, type EnvironmentFile, type Format, formatOf, formatsOn, NotDetected } from '../../common/detect.ts'
 import { normalizeName } from '../../common/package-name.ts'
 import { digestOf } from '../../common/piece-index.ts'
 import { requirementsClosure } from '../../common/requirements-closure.ts'
@@ -11,6 +11,8 @@ import type { LooseFile } from './environment-files.ts'
 import { freeze } from './freeze.ts'
 import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
 import { MirrorRefused } from './mirror-refused.ts'
+import { carriedIndexes } from './package-indexes.ts'
+import { plainFile } from './plain-file.ts'
 
 /** The environment that goes with mirrored code. */
 export interface LocalEnvironment {
@@ -26,10 +28,15 @@ export interface LocalEnvironment {
   local: LocalPackage[]
   /** What was chosen, and why: half a sentence. */
   why: string
+  /** What else a user should know. */
+  notes: string[]
 }
 
 /** Locks of projects; conda's environments are asked before them. */
 const PROJECT_LOCKS = ['poetry.lock', 'uv.lock']
+
+/** What these say is about the project that they are in. */
+const OF_PROJECTS: readonly Format[] = ['poetry.lock', 'uv.lock', 'pyproject.toml']
 
 const LINUX_FILE = 'environment-linux.yml'
 /** More packages than this are counted, not named. */
@@ -64,7 +71,7 @@ export async function localEnvironment(
   if (file !== undefined) return await ofFile(file.path, project, `found in ${project}; no environment is active`)
   if (python !== undefined) return ofFreeze(python, `what ${python.executable} has; no environment is active`)
   throw new MirrorRefused(
-    `interpreter: no Python was found here, and no environment file in ${project}`,
+    `interpreter: no Python was found here that could be asked, and no environment file in ${project}`,
     'Activate an environment, or name one: an environment file, "local-conda:NAME" or "local-python:PATH".',
   )
 }
@@ -82,31 +89,68 @@ function detected(project: string, names?: readonly string[]): EnvironmentFile |
   return undefined
 }
 
-/** A file of the project, or something that is no file at all. */
-async function ofFile(path: string, project: string, why: string): Promise<LocalEnvironment> {
-  const none = { interpreter: path, files: [], local: [], why: `${path}, ${why}` }
-  if (path.includes('://')) return { ...none, wanted: [] }
-  if (!existsSync(join(project, path))) {
+/** A file of the project or beside it, or something that is no file at all. */
+async function ofFile(named: string, project: string, why: string): Promise<LocalEnvironment> {
+  const found = { interpreter: named, files: [], wanted: [], local: [], notes: [], why: `${named}, ${why}` }
+  if (named.includes('://')) return found
+  const at = resolve(project, named)
+  if (!existsSync(at)) {
     throw new MirrorRefused(
-      `interpreter: there is no ${path} in ${project}`,
+      `interpreter: there is no ${named} in ${project}`,
       'Correct "interpreter": paths are relative to the project.',
     )
   }
-  const read = async (file: string) => {
-    const at = join(project, file)
-    return existsSync(at) ? await readFile(at) : undefined
+  const inProject = isInside(project, at)
+  const folder = inProject ? project : dirname(at)
+  const path = relative(folder, at).replaceAll(sep, '/')
+  if (!inProject && OF_PROJECTS.includes(formatOf(path).format)) {
+    throw new MirrorRefused(
+      `interpreter: ${named} belongs to another project than ${project}`,
+      'Begin in the folder of its project, or name a file that needs none, like a requirements.txt or pylock.toml.',
+    )
   }
-  const { format } = formatOf(path)
-  if (format === 'requirements.txt') return { ...none, wanted: Object.keys(await requirementsClosure(read, path)) }
-  if (format === 'conda-environment') return { ...none, wanted: await condaClosure(read, path) }
-  return { ...none, wanted: [path, ...beside(path, project)] }
+  const contents = await closureOf(
+    path,
+    inProject ? (file) => projectFile(folder, file) : (file) => plainFile(folder, file),
+  )
+  if (inProject) return { ...found, interpreter: path, wanted: [...contents.keys()] }
+  const files = [...contents].map(([file, content]) => made(`.meadow/${file}`, content))
+  return { ...found, interpreter: `.meadow/${path}`, files }
 }
 
-/** A lock is read with the project file that it was made from; of lists of conda the service takes the one for itself. */
-function beside(path: string, project: string): string[] {
-  const lists = CONDA_PLATFORMS.map((platform) => onPlatform(path, platform)).filter((each) => each !== path)
-  const files = [...lists, posix.join(posix.dirname(path), 'pyproject.toml')]
-  return files.filter((file) => existsSync(join(project, file)))
+async function projectFile(project: string, path: string): Promise<Buffer | undefined> {
+  const at = join(project, path)
+  return existsSync(at) ? await readFile(at) : undefined
+}
+
+/** An environment file and all that is read with it, by their paths. */
+async function closureOf(
+  path: string,
+  file: (path: string) => Promise<Buffer | undefined>,
+): Promise<Map<string, Buffer>> {
+  const contents = new Map<string, Buffer>()
+  const read = async (path: string) => {
+    const content = await file(path)
+    if (content !== undefined) contents.set(path, content)
+    return content
+  }
+  const { format } = formatOf(path)
+  if (format === 'requirements.txt') await requirementsClosure(read, path)
+  else if (format === 'conda-environment') await condaClosure(read, path)
+  // A lock is read with the project file that it was made from; of lists of conda the service takes the one for itself.
+  else
+    for (const each of new Set([path, ...lists(path), posix.join(posix.dirname(path), 'pyproject.toml')]))
+      await read(each)
+  return contents
+}
+
+function lists(path: string): string[] {
+  return CONDA_PLATFORMS.map((platform) => onPlatform(path, platform))
+}
+
+function isInside(folder: string, path: string): boolean {
+  const inner = relative(folder, path)
+  return !isAbsolute(inner) && inner !== '..' && !inner.startsWith(`..${sep}`)
 }
 
 async function ofConda(named: string, project: string, python: LocalInterpreter): Promise<LocalEnvironment> {
@@ -123,10 +167,10 @@ async function ofConda(named: string, project: string, python: LocalInterpreter)
     )
   }
   const ofPip = (each: LocalPackage) => each.installer !== 'conda' && !holds(normalizeName(each.name), each.version)
-  const { requirements, local } = freeze(python, ofPip)
-  const file = made(`.meadow/conda-${platform}.lock`, explicit(requirements))
+  const { requirements, local, notes } = frozenLines(python, ofPip)
+  const file = made(`.meadow/conda-${platform}.lock`, Buffer.from(explicit(requirements)))
   const why = `what the conda environment ${python.prefix} has`
-  return { interpreter: file.path, files: [file], wanted: [], local, why }
+  return { interpreter: file.path, files: [file], wanted: [], local, why, notes }
 }
 
 function namesOf(packages: readonly string[]): string {
@@ -134,13 +178,23 @@ function namesOf(packages: readonly string[]): string {
   return `${packages.slice(0, NAMED).join(', ')}${more}`
 }
 
-function ofFreeze(python: LocalInterpreter, why: string): LocalEnvironment {
-  const { requirements, local } = freeze(python, () => true)
-  const file = made('.meadow/local-requirements.txt', requirements.map((line) => `${line}\n`).join(''))
-  return { interpreter: file.path, files: [file], pythonVersion: python.version, wanted: [], local, why }
+/** What is frozen, with the indexes where it may be. */
+function frozenLines(python: LocalInterpreter, which: (each: LocalPackage) => boolean) {
+  const { requirements, system, local } = freeze(python, which)
+  const { lines, notes } = carriedIndexes(python.indexes)
+  if (system.length > 0) {
+    notes.push(`Packages of the system's own installer are left out, as no index has them: ${namesOf(system)}.`)
+  }
+  return { requirements: requirements.length > 0 ? [...lines, ...requirements] : [], local, notes }
 }
 
-function made(path: string, text: string): LooseFile {
-  const content = Buffer.from(text)
+function ofFreeze(python: LocalInterpreter, why: string): LocalEnvironment {
+  const { requirements, local, notes } = frozenLines(python, () => true)
+  const text = requirements.map((line) => `${line}\n`).join('')
+  const file = made('.meadow/local-requirements.txt', Buffer.from(text))
+  return { interpreter: file.path, files: [file], pythonVersion: python.version, wanted: [], local, why, notes }
+}
+
+function made(path: string, content: Buffer): LooseFile {
   return { path, content, digest: digestOf(content) }
 }

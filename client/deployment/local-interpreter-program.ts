@@ -6,7 +6,12 @@
 export const MARKER = 'meadow-local-interpreter:'
 
 export const PROGRAM = String.raw`
-import ast, json, os, re, site, sys, sysconfig
+import os, sys
+SYS_PATH = list(sys.path)
+# Modules of the project may have names of the standard library; what is needed here is the latter's.
+STANDARD = os.path.dirname(os.__file__)
+sys.path.sort(key=lambda path: not (path + os.sep).startswith(STANDARD + os.sep))
+import ast, configparser, json, re, site, sysconfig
 from importlib import metadata
 
 def real(path):
@@ -40,7 +45,17 @@ def mapping_of(dist, site_folder):
                 targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
                 if any(getattr(target, "id", None) == "MAPPING" for target in targets):
                     return ast.literal_eval(node.value)
-    return {}
+    return None
+
+def hook_of(dist, site_folder):
+    """What an editable install has Python run at its start: an import hook, where it is no folder."""
+    for file in dist.files or []:
+        if str(file).endswith(".pth"):
+            with open(os.path.join(site_folder, str(file)), encoding="utf-8") as source:
+                hooks = [line.strip() for line in source if line.startswith("import ")]
+            if hooks:
+                return hooks[0][:100]
+    return None
 
 def files_of(dist, editable):
     """What an install left in its site-packages; of an editable one what says that it is there."""
@@ -70,7 +85,9 @@ def package(dist, site_folder):
     about["editable"] = bool((direct.get("dir_info") or {}).get("editable"))
     if direct["url"].startswith("file:"):
         about["files"] = list(files_of(dist, about["editable"]))
-        about["mapping"] = mapping_of(dist, site_folder) if about["editable"] else {}
+    if about["editable"]:
+        about["mapping"] = mapping_of(dist, site_folder)
+        about["hook"] = None if about["mapping"] is not None else hook_of(dist, site_folder)
     return about
 
 def packages(folders):
@@ -92,7 +109,37 @@ def packages(folders):
             found[name]["markers"] = sorted(set(markers))
     return [found[name] for name in sorted(found)]
 
-sys_path = [real(path) for path in sys.path if not path or os.path.exists(path)]
+def pip_settings():
+    """The files of pip's configuration, later ones count more. "pip config list" would take half a second."""
+    env, end = os.environ, os.path.join("pip", "pip.ini" if os.name == "nt" else "pip.conf")
+    if os.name == "nt":
+        folders = [env.get("ProgramData", ""), os.path.expanduser("~"), env.get("APPDATA", "")]
+    else:
+        folders = env.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep)
+        folders += ["/Library/Application Support", os.path.expanduser("~/Library/Application Support")]
+        folders.append(env.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"))
+    files = [os.path.join(folder, end) for folder in folders]
+    files[-1:-1] = ["/etc/pip.conf", os.path.expanduser("~/.pip/pip.conf")]
+    files += [os.path.join(sys.prefix, os.path.basename(end)), env.get("PIP_CONFIG_FILE", "")]
+    settings = configparser.RawConfigParser()
+    if env.get("PIP_CONFIG_FILE") != os.devnull:
+        settings.read(files, encoding="utf-8")
+    return settings
+
+def indexes():
+    """URLs of package indexes in the settings of pip and uv."""
+    env, settings = os.environ, pip_settings()
+    def pip(name):
+        given = env.get("PIP_" + name.replace("-", "_").upper())
+        return (given or settings.get("install", name, fallback=settings.get("global", name, fallback=""))).split()
+    def uv(*names):
+        return [re.sub(r"^[\w.-]+=", "", url) for name in names for url in env.get(name, "").split()]
+    main = pip("index-url") + uv("UV_DEFAULT_INDEX", "UV_INDEX_URL")
+    extra = uv("UV_INDEX", "UV_EXTRA_INDEX_URL") + pip("extra-index-url") + main[1:]
+    return {"main": main[0] if main else None, "extra": [url for url in dict.fromkeys(extra) if url not in main[:1]]}
+
+sys_path = [real(path) for path in SYS_PATH if not path or os.path.exists(path)]
+first = sys_path[: sys_path.index(real(STANDARD))] if real(STANDARD) in sys_path else sys_path
 own = [path for path in sys_path if is_own(path)]
 print()
 print("${MARKER}" + json.dumps({
@@ -101,7 +148,8 @@ print("${MARKER}" + json.dumps({
     "platform": sys.platform,
     "prefix": sys.prefix,
     "virtual": sys.prefix != getattr(sys, "base_prefix", sys.prefix),
-    "sysPath": [path for path in dict.fromkeys(sys_path) if not is_own(path)],
+    "sysPath": [{"path": path, "behind": path not in first} for path in dict.fromkeys(sys_path) if not is_own(path)],
+    "indexes": indexes(),
     "packages": packages([path for path in dict.fromkeys(own) if os.path.isdir(path)]),
 }))
 `

@@ -24,7 +24,9 @@ const LocalPackage = z.object({
   /** Of one that came from this machine's disk: what an import needs of it, inside `site`. */
   files: z.optional(z.array(z.string())),
   /** Of an editable one that an import hook finds: the paths of its packages by their names. */
-  mapping: z.optional(z.record(z.string(), z.string())),
+  mapping: z.nullish(z.record(z.string(), z.string())),
+  /** Of an editable one that another kind of import hook finds: how that is started. */
+  hook: z.nullish(z.string()),
   /** Where only some platforms want it: how each package that wants it says so. */
   markers: z.optional(z.array(z.string())),
 })
@@ -40,8 +42,10 @@ const LocalInterpreter = z.object({
   prefix: z.string(),
   /** Whether it is a virtual environment's. */
   virtual: z.boolean(),
-  /** Without what is the interpreter's own; real paths, in order. */
-  sysPath: z.array(z.string()),
+  /** Without what is the interpreter's own; real paths, in order. Some are behind the standard library. */
+  sysPath: z.array(z.object({ path: z.string(), behind: z.boolean() })),
+  /** Package indexes, as pip and uv are set up: the main one, and extra ones. */
+  indexes: z.object({ main: z.nullable(z.string()), extra: z.array(z.string()) }),
   packages: z.array(LocalPackage),
 })
 export type LocalInterpreter = z.infer<typeof LocalInterpreter>
@@ -59,21 +63,32 @@ export interface LocalPlace {
 }
 
 /**
- * Asks a Python on this machine what it is and has.
+ * Asks a Python on this machine what it is and has. Of those on PATH, the first that can be asked.
  * @param named `auto` or `local` for the active one, `local-conda:NAME`, `local-python:PATH`
+ * @param say is told of those on PATH that can't be asked
  * @returns undefined where none is active and none was named
- * @throws {MirrorRefused} where what was named is not there or can't be asked
+ * @throws {MirrorRefused} where what was named or is active is not there or can't be asked
  */
 export async function askInterpreter(
   named: string,
   place: LocalPlace,
+  say: (line: string) => void,
   signal?: AbortSignal,
 ): Promise<LocalInterpreter | undefined> {
   if (named.startsWith('local-conda:'))
     return await ask(inFolder(condaPrefix(named.slice(12), place.env)), place, signal)
   if (named.startsWith('local-python:')) return await ask(pythonAt(named.slice(13)), place, signal)
   const active = activePython(place)
-  return active === undefined ? undefined : await ask(active, place, signal)
+  if (active !== undefined) return await ask(active, place, signal)
+  for (const python of pythonsOnPath(place.env)) {
+    try {
+      return await ask(python, place, signal)
+    } catch (error) {
+      if (!(error instanceof MirrorRefused)) throw error
+      say(`${error.message}; it is passed over.`)
+    }
+  }
+  return undefined
 }
 
 async function ask(python: string, { folder, env }: LocalPlace, signal?: AbortSignal): Promise<LocalInterpreter> {
@@ -99,19 +114,17 @@ async function ask(python: string, { folder, env }: LocalPlace, signal?: AbortSi
   }
 }
 
-/** The Python that a terminal here would run. */
+/** The Python of the active environment, or of the project's own. */
 function activePython({ project, env }: LocalPlace): string | undefined {
   const prefixes = [env.VIRTUAL_ENV, env.CONDA_PREFIX, join(project, '.venv')]
-  for (const prefix of prefixes) {
-    const found = prefix ? pythonIn(prefix) : undefined
-    if (found) return found
-  }
-  const folders = (env.PATH ?? '').split(delimiter).filter(Boolean)
-  for (const name of process.platform === 'win32' ? ['python.exe'] : ['python', 'python3']) {
-    const folder = folders.find((each) => existsSync(join(each, name)))
-    if (folder !== undefined) return join(folder, name)
-  }
-  return undefined
+  return prefixes.flatMap((prefix) => (prefix ? (pythonIn(prefix) ?? []) : []))[0]
+}
+
+/** What a terminal here would run comes first. It may be a shim without anything behind it. */
+function pythonsOnPath(env: NodeJS.ProcessEnv): string[] {
+  const folders = new Set((env.PATH ?? '').split(delimiter).filter(Boolean))
+  const names = process.platform === 'win32' ? ['python.exe'] : ['python', 'python3']
+  return names.flatMap((name) => [...folders].map((folder) => join(folder, name))).filter((path) => existsSync(path))
 }
 
 function pythonIn(prefix: string): string | undefined {

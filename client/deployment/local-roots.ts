@@ -1,11 +1,12 @@
-import { existsSync, globSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, globSync, lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import type { Mirror } from '../../common/contract.ts'
 import { DETECTED } from '../../common/detect.ts'
+import { editablePaths } from './editable-paths.ts'
 import { leftOut } from './ignored.ts'
 import type { LocalFolder } from './local-files.ts'
-import type { LocalPackage } from './local-interpreter.ts'
+import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
 import { MirrorRefused } from './mirror-refused.ts'
 
 /** What is mirrored, and where it was on `sys.path`. */
@@ -20,7 +21,7 @@ export interface RootsAsked {
   /** A real path. */
   project: string
   /** Real paths, without the interpreter's own. */
-  sysPath: readonly string[]
+  sysPath: LocalInterpreter['sysPath']
   /** Files of the project that must not be ignored. */
   wanted: readonly string[]
   /** Installed from this machine's disk. */
@@ -35,12 +36,18 @@ export interface RootsAsked {
  */
 export function projectOf(folder: string): string {
   const names = [...DETECTED]
-  const home = homedir()
+  const home = realHome()
   for (let at = folder; at !== home && at !== dirname(at); at = dirname(at)) {
     if (names.some((name) => existsSync(join(at, name)))) return at
     if (existsSync(join(at, '.git'))) break
   }
   return folder
+}
+
+/** What is compared with real paths must be one: homes often lie behind links. */
+function realHome(): string {
+  const home = homedir()
+  return existsSync(home) ? realpathSync.native(home) : home
 }
 
 /**
@@ -49,11 +56,12 @@ export function projectOf(folder: string): string {
  * @throws {MirrorRefused} for extra paths that are not there, and for folders that nobody means to mirror
  */
 export function localRoots(asked: RootsAsked, say: (line: string) => void): LocalRoots {
-  const roots = new Roots(asked.project)
-  roots.first.wanted.push(...asked.wanted)
-  for (const path of asked.sysPath) roots.onSysPath(path)
+  const roots = new Roots(asked.project, say)
+  for (const path of asked.wanted) roots.file(join(asked.project, path))
+  for (const { path, behind } of asked.sysPath) roots.onSysPath(path, behind)
   for (const each of asked.local) {
-    for (const path of editablePaths(each, say)) roots.onSysPath(path)
+    // Import hooks of installers are asked last.
+    for (const path of editablePaths(each, say)) roots.onSysPath(path, true)
   }
   for (const extra of asked.extraPaths) roots.extra(extra)
   for (const { site, files = [], name } of asked.local) {
@@ -67,30 +75,35 @@ type Root = { folder: string; wanted: string[]; needed: string[]; onlyWanted: bo
 
 class Roots {
   readonly all: Root[] = []
-  readonly sysPath: { root: number; path?: string }[] = []
+  readonly sysPath: Mirror['sys-path'] = []
 
-  constructor(project: string) {
+  readonly #say: (line: string) => void
+
+  constructor(project: string, say: (line: string) => void) {
+    this.#say = say
     this.#add(project)
   }
 
-  get first(): Root {
-    return this.all[0] as Root
+  get #project(): string {
+    return this.all[0]?.folder ?? ''
   }
 
-  onSysPath(path: string): void {
+  onSysPath(path: string, behind: boolean): void {
     if (!statSync(path).isDirectory()) {
-      this.#file(path, true)
+      const { root, inner } = this.#want(path)
+      this.#place(root, inner, behind)
       return
     }
     const { root, inner } = this.#holding(path) ?? { root: this.#add(path), inner: '' }
-    if (inner !== '') this.all[root]?.needed.push(inner)
-    this.#place(root, inner)
+    // The project is more than its modules: of it, rules may leave none.
+    if (root > 0 || inner !== '') this.all[root]?.needed.push(inner)
+    this.#place(root, inner, behind)
   }
 
   /** What an install left in its site-packages. */
   installed(site: string, files: readonly string[]): void {
     this.all[this.#partly(site)]?.wanted.push(...files)
-    this.#place(this.#partly(site), '')
+    this.#place(this.#partly(site), '', true)
   }
 
   extra(written: string): void {
@@ -98,41 +111,61 @@ class Roots {
       this.#pattern(written)
       return
     }
-    const path = resolve(this.first.folder, written)
+    const path = resolve(this.#project, written)
     if (!existsSync(path)) {
       throw new MirrorRefused(`extra-paths: there is no ${path}`, 'Paths are relative to the project. Correct it.')
     }
     const real = realpathSync(path)
     if (!statSync(real).isDirectory()) {
-      this.#file(real, false)
+      if (this.#holding(real)) this.file(path)
+      this.#want(real)
       return
     }
     const { root, inner } = this.#holding(real) ?? { root: this.#add(real), inner: '' }
     this.all[root]?.wanted.push(inner)
-    this.#place(root, inner)
+    this.#place(root, inner, false)
   }
 
   #pattern(pattern: string): void {
-    const matches = globSync(pattern, { cwd: this.first.folder })
+    const matches = globSync(pattern, { cwd: this.#project })
       .filter((match) => !match.split(/[\\/]/).some(leftOut))
-      .map((match) => resolve(this.first.folder, match))
-      .filter((path) => statSync(path).isFile())
-    if (matches.length === 0) {
-      const hint = `Patterns are relative to ${this.first.folder}; ** stands for folders of any depth.`
+      .map((match) => resolve(this.#project, match))
+    const there = matches.filter((path) => existsSync(path))
+    for (const path of matches) {
+      if (!there.includes(path)) this.#say(`extra-paths: ${path} is left out: it is a link to what is not there.`)
+    }
+    const files = there.filter((path) => statSync(path).isFile())
+    if (files.length === 0) {
+      const hint = `Patterns are relative to ${this.#project}; ** stands for folders of any depth.`
       throw new MirrorRefused(`extra-paths: no file is like ${pattern}`, hint)
     }
-    for (const path of matches) this.#file(path, false)
+    for (const path of files) this.file(path)
   }
 
-  #file(path: string, onSysPath: boolean): void {
-    const holding = this.#holding(path) ?? { root: this.#partly(dirname(path)), inner: basename(path) }
-    this.all[holding.root]?.wanted.push(holding.inner)
-    if (onSysPath) this.#place(holding.root, holding.inner)
+  /**
+   * Wants a file, and the links that lead to it. Links are not followed out of what is mirrored, as nobody asked for what
+   * is there: they are left out later, and named.
+   */
+  file(path: string): void {
+    let at = this.#holding(path) ? path : join(realpathSync(dirname(path)), basename(path))
+    for (let link = firstLink(at); link !== undefined; link = firstLink(at)) {
+      this.#want(link)
+      const next = resolve(dirname(link), readlinkSync(link), relative(link, at))
+      if (!this.#holding(next) && dirname(next) !== dirname(link)) return
+      at = next
+    }
+    this.#want(at)
   }
 
-  #place(root: number, path: string): void {
+  #want(path: string): { root: number; inner: string } {
+    const place = this.#holding(path) ?? { root: this.#partly(dirname(path)), inner: basename(path) }
+    this.all[place.root]?.wanted.push(place.inner)
+    return place
+  }
+
+  #place(root: number, path: string, behind: boolean): void {
     if (this.sysPath.some((each) => each.root === root && (each.path ?? '') === path)) return
-    this.sysPath.push(path === '' ? { root } : { root, path })
+    this.sysPath.push({ root, ...(path !== '' && { path }), ...(behind && { behind }) })
   }
 
   #holding(path: string): { root: number; inner: string } | undefined {
@@ -150,7 +183,7 @@ class Roots {
   }
 
   #add(folder: string): number {
-    const home = homedir()
+    const home = realHome()
     if (folder === home || home.startsWith(folder.endsWith(sep) ? folder : folder + sep)) {
       throw new MirrorRefused(
         `${folder} would be mirrored with all that is in it`,
@@ -161,14 +194,10 @@ class Roots {
   }
 }
 
-/** The folders that an import hook stands for: those that hold its packages under their own names. */
-function editablePaths({ name, mapping = {} }: LocalPackage, say: (line: string) => void): string[] {
-  const folders = new Set<string>()
-  for (const [module, path] of Object.entries(mapping)) {
-    const parts = module.split('.')
-    const folder = resolve(path, ...parts.map(() => '..'))
-    if (join(folder, ...parts) === resolve(path) && existsSync(folder)) folders.add(realpathSync(folder))
-    else say(`${module} of ${name} lies in ${path}, under another name: it can't be imported on the other side.`)
-  }
-  return [...folders]
+/** The link that a path leads through first, or is. */
+function firstLink(path: string): string | undefined {
+  const parts = path.split(sep)
+  return parts
+    .map((_, n) => parts.slice(0, n + 1).join(sep))
+    .find((each) => each !== '' && lstatSync(each, { throwIfNoEntry: false })?.isSymbolicLink())
 }

@@ -5,9 +5,10 @@ import type { CodeRequest, InterpreterRequest } from '../../common/contract.ts'
 import { indexOf } from '../../common/piece-index.ts'
 import type { Service } from '../service.ts'
 import { isLocal, type LocalEnvironment, localEnvironment } from './local-environment.ts'
-import { type LocalFile, localFiles } from './local-files.ts'
-import { askInterpreter } from './local-interpreter.ts'
+import { localFiles } from './local-files.ts'
+import { askInterpreter, type LocalInterpreter, type LocalPlace } from './local-interpreter.ts'
 import { type LocalRoots, localRoots, projectOf } from './local-roots.ts'
+import type { LocalFile } from './local-walk.ts'
 import { FileChanged, MirrorRefused } from './mirror-refused.ts'
 import { PieceCache } from './piece-cache.ts'
 import { piecesOf } from './pieces.ts'
@@ -62,16 +63,19 @@ export async function prepareMirrorLocal(
   const { env, say, signal } = options
   const here = await realpath(folder)
   const project = projectOf(here)
-  const python = await askInterpreter(
-    isLocal(interpreter) ? interpreter : 'local',
-    { folder: here, project, env },
-    signal,
-  )
+  const place = { folder: here, project, env }
+  const python = isLocal(interpreter)
+    ? await askInterpreter(interpreter, place, say, signal)
+    : await askIfThere(place, options)
   const environment = await localEnvironment(interpreter, project, python)
   say(`Environment: ${environment.why}.`)
-  if (python === undefined) say('No Python was found here: of sys.path, only the working directory is mirrored.')
+  for (const note of environment.notes) say(note)
+  if (python === undefined) say('No Python was asked here: of sys.path, only the working directory is mirrored.')
   const { wanted, local } = environment
-  const roots = localRoots({ project, sysPath: python?.sysPath ?? [here], wanted, local, extraPaths }, say)
+  const roots = localRoots(
+    { project, sysPath: python?.sysPath ?? [{ path: here, behind: false }], wanted, local, extraPaths },
+    say,
+  )
   const mirror = await sendRoots(service, repository, roots, environment, options)
   const inside = posix.join(relative(project, here).replaceAll(sep, '/'), workingDirectory)
   const version = pythonVersion ?? environment.pythonVersion
@@ -84,6 +88,17 @@ export async function prepareMirrorLocal(
     ...(version && { 'python-version': version }),
     ...(files.length > 0 && { 'environment-files': Object.fromEntries(files) }),
     ...(inside !== '.' && { 'working-directory': inside }),
+  }
+}
+
+/** Where the environment is another's, a Python that can't be asked is as good as none. */
+async function askIfThere(place: LocalPlace, { say, signal }: MirrorOptions): Promise<LocalInterpreter | undefined> {
+  try {
+    return await askInterpreter('local', place, say, signal)
+  } catch (error) {
+    if (!(error instanceof MirrorRefused)) throw error
+    say(`${error.message}.`)
+    return undefined
   }
 }
 
@@ -126,7 +141,7 @@ async function readRoots(
   checkSize(found, limit)
   const sendable = new Map<string, () => Promise<Uint8Array>>()
   const indexes: string[] = []
-  for (const { root, files } of found) {
+  for (const [n, { root, files }] of found.entries()) {
     const kept = await PieceCache.open(cache, `${root.onlyWanted ? 'partly ' : ''}${root.folder}`)
     const pieces = await piecesOf(root.folder, files, kept, signal)
     await kept.save().catch((error: unknown) => say(`What files were could not be kept for the next time: ${error}`))
@@ -135,7 +150,7 @@ async function readRoots(
     for (const { digest, bytes } of [index, ...lists]) sendable.set(digest, async () => bytes)
     indexes.push(index.digest)
     const size = files.reduce((sum, each) => sum + each.size, 0)
-    say(`${root.folder}: ${files.length} files, ${inMB(size)}.`)
+    say(`${root.folder}${n > 0 ? `, at /workspace.${n}` : ''}: ${files.length} files, ${inMB(size)}.`)
   }
   return { indexes, sendable }
 }

@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { digestOf } from '../../common/piece-index.ts'
-import type { LocalFile } from './local-files.ts'
+import type { LocalFile } from './local-walk.ts'
 
 /** Digest and bytes of a piece. */
 type Known = { digest: string; size: number }

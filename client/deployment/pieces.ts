@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises'
 import { cut, endsGroup, LARGE_FILE } from '../../common/chunking.ts'
 import { digestOf } from '../../common/piece-index.ts'
 import { tarHeader, tarPadding } from '../../common/tar.ts'
-import type { LocalFile } from './local-files.ts'
+import type { LocalFile } from './local-walk.ts'
 import { FileChanged } from './mirror-refused.ts'
 import type { PieceCache } from './piece-cache.ts'
 

@@ -15,6 +15,8 @@ export type { Acknowledge, LiveRun } from './live-run.ts'
 export const NODE_LABEL = 'run.meadow.node'
 /** Digest of the image's manifest, as runs and builds say it: nodes may know the image by another. */
 export const IMAGE_LABEL = 'run.meadow.image'
+const IN_WORKSPACE: SysPath = { first: [WORKSPACE], behind: [] }
+const NOTHING: SysPath = { first: [], behind: [] }
 const PRELOAD_LIMIT = 60_000
 /** Beyond preloading: the interpreter's own start, and a machine under load. */
 const READY_LIMIT = 60_000
@@ -34,8 +36,8 @@ export interface StandbySpec extends Pick<ContainerSpec, 'image' | 'memory' | 'c
   env?: Record<string, string>
   /** Modules to import beforehand. */
   preload: string[]
-  /** Where they are looked for before the environment. Default: `/workspace` */
-  sysPath?: string[]
+  /** Where they are looked for beside the environment. Default: first in `/workspace` */
+  sysPath?: SysPath | undefined
   /** Opens plain tars of the code, entries relative to its root: for `/workspace`, `/workspace.1` and so on. */
   bundles: (() => Promise<Readable>)[]
   /** How the launcher counts, in milliseconds and bytes; the defaults are right, tests are shorter. */
@@ -55,6 +57,14 @@ export interface LauncherLimits {
   spool: number
 }
 
+/** What is put on Python's path. */
+export interface SysPath {
+  /** Before all else, for a command by `PYTHONPATH`. */
+  first: string[]
+  /** Behind the standard library, before what is installed. */
+  behind: string[]
+}
+
 /** What a standby becomes. */
 export type Task = (
   | { argv: string[] }
@@ -68,8 +78,8 @@ export type Task = (
   secrets?: Record<string, string>
   /** Default: `/workspace` */
   cwd?: string
-  /** Put first on Python's path, `PYTHONPATH` for a command. Default: `/workspace` for a function, else nothing. */
-  sysPath?: string[]
+  /** Default: first `/workspace` for a function, else nothing. */
+  sysPath?: SysPath
   /** Milliseconds that it may take; the launcher sees to it. */
   timeout?: number
 }
@@ -160,7 +170,7 @@ const DEFAULTS: LauncherLimits = {
 
 function containerSpec(spec: StandbySpec, limits: LauncherLimits): ContainerSpec {
   const options = {
-    sysPath: spec.sysPath?.length ? spec.sysPath : [WORKSPACE],
+    sysPath: spec.sysPath ?? IN_WORKSPACE,
     preload: spec.preload,
     unattached: limits.unattached / 1000,
     silence: limits.silence / 1000,
@@ -200,7 +210,7 @@ function standby(container: Container, link: LauncherLink, python: string): Stan
 }
 
 function wireTask(task: Task): object {
-  const { timeout, cwd = WORKSPACE, sysPath = 'function' in task ? [WORKSPACE] : [], ...rest } = task
+  const { timeout, cwd = WORKSPACE, sysPath = 'function' in task ? IN_WORKSPACE : NOTHING, ...rest } = task
   return { ...rest, cwd, sysPath, timeout: timeout === undefined ? null : timeout / 1000 }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
@@ -69,6 +69,39 @@ test('environment files that an earlier step made are sent with what they includ
   said.length = 0
   assert.deepEqual((await prepare({ interpreter: 'made/env.txt' }))['environment-files'], files)
   assert.ok(!said.some((line) => line.includes('made/')), 'known blobs are not sent again')
+})
+
+test("a commit can't make the runner send its own files: links, git's own, what lies outside", async (t) => {
+  const files = { 'x.py': '', dir: { link: '../secret' }, up: { link: '..' } }
+  const { prepare, work, said } = await setUp(t, files)
+  await mkdir(join(work, '../secret'))
+  await writeFile(join(work, '../secret/token'), 'six\n')
+  await mkdir(join(work, 'made/folder.txt'), { recursive: true })
+  await symlink('../../secret/token', join(work, 'made/loose.txt'))
+  await symlink('../nowhere', join(work, 'made/dangling.txt'))
+  await promisify(execFile)('mkfifo', [join(work, 'made/fifo')])
+  const refused = async (target: string, why: RegExp) => {
+    await writeFile(join(work, 'made/env.txt'), `six\n-r ${target}\n`)
+    await assert.rejects(prepare({ interpreter: 'made/env.txt' }), (error: Error & { hint: string }) => {
+      assert.equal(error.name, 'EnvironmentFileError')
+      assert.match(error.message, why)
+      assert.match(error.hint, /as a regular file/)
+      return true
+    })
+  }
+  await refused('../dir/token', /^dir\/token: can't be sent from this machine: it is a link, or lies behind one$/)
+  await refused('../up/secret/token', /^up\/secret\/token: .* it is a link, or lies behind one$/)
+  await refused('loose.txt', /^made\/loose\.txt: .* it is a link, or lies behind one$/)
+  await refused('dangling.txt', /^made\/dangling\.txt: .* it is a link, or lies behind one$/)
+  await refused('../.git/config', /^\.git\/config: .* it is one of git's own files$/)
+  await refused('folder.txt', /^made\/folder\.txt: .* it is not a regular file$/)
+  await refused('fifo', /^made\/fifo: .* it is not a regular file$/)
+  await writeFile(join(work, '../outside.txt'), 'six\n')
+  await assert.rejects(
+    prepare({ interpreter: '../outside.txt' }),
+    /^EnvironmentFileError: \.\.\/outside\.txt: can't be sent from this machine: it is not in .*work$/,
+  )
+  assert.deepEqual(said, [], 'nothing was sent')
 })
 
 test('a requirements.txt that an earlier step made is detected', async (t) => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, readdir, realpath, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import { withoutCredentials } from '../../client/deployment/conda-environment.ts'
 import { freeze } from '../../client/deployment/freeze.ts'
 import { type LocalEnvironment, localEnvironment } from '../../client/deployment/local-environment.ts'
@@ -58,7 +60,7 @@ test('a virtual environment is frozen: versions, direct addresses without creden
     '3',
     direct({ url: 'https://u@files.example/a-3.whl', archive_info: { hash: 'sha256=abc' } }),
   )
-  const python = await askInterpreter('auto', { folder: project, project, env })
+  const python = await askInterpreter('auto', { folder: project, project, env }, () => {})
   const found = await localEnvironment('auto', project, python)
   assert.equal(
     textOf(found),
@@ -69,7 +71,7 @@ test('a virtual environment is frozen: versions, direct addresses without creden
     await localEnvironment(
       `local-python:${venv}`,
       project,
-      await askInterpreter(`local-python:${venv}`, { folder: project, project, env: { PATH: env.PATH } }),
+      await askInterpreter(`local-python:${venv}`, { folder: project, project, env: { PATH: env.PATH } }, () => {}),
     ).then(textOf),
     textOf(found),
   )
@@ -93,7 +95,26 @@ test('an editable install is mirrored with its source, and says that it is insta
     'lib-1.0.dist-info/METADATA',
     'lib-1.0.dist-info/direct_url.json',
   ])
-  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1 }, { root: 2 }])
+  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1, behind: true }, { root: 2, behind: true }])
+})
+
+test('an editable install with a hook of another kind is named', async (t) => {
+  const { venv, folder, project, prepare, said } = await mirrorSetUp(t)
+  const site = await siteOf(venv)
+  const about = JSON.stringify({ url: `file://${project}`, dir_info: { editable: true } })
+  const hook = 'import _built_editable_loader'
+  await install(site, 'built', '1.0', { 'INFO/direct_url.json': about, 'built-editable.pth': `${hook}\n` })
+  await write(folder, { 'plain/plain.py': '' })
+  await install(site, 'plain', '1.0', { 'INFO/direct_url.json': about, '_plain.pth': `${folder}/plain\n` })
+  await write(site, { '_built_editable_loader.py': '' })
+  const { mirror } = await prepare()
+  assert.equal(mirror?.roots.length, 3)
+  assert.deepEqual(
+    said.filter((line) => line.includes('hook')),
+    [
+      `built is found by an import hook of a kind that is not known (${hook}): it is mirrored as far as it lies in other folders of sys.path.`,
+    ],
+  )
 })
 
 test("a project's lock is picked up; its .venv is the active Python", async (t) => {
@@ -107,6 +128,7 @@ test("a project's lock is picked up; its .venv is the active Python", async (t) 
 
 const PYTHON: LocalInterpreter = {
   ...{ executable: '/env/bin/python', version: '3.11', platform: 'linux', prefix: '', virtual: false, sysPath: [] },
+  indexes: { main: null, extra: [] },
   packages: [],
 }
 const MARKED = { name: 'appnope', version: '1', installer: 'pip', site: '/s', markers: ['sys_platform == "darwin"'] }
@@ -154,6 +176,38 @@ test('a conda environment is an explicit list, what pip installed included', asy
   assert.equal(textOf(mixed), `${textOf(found)}# pip six==1.16.0\n`)
 })
 
+test('a conda environment is found by its name: in the list of conda, beside the active one, base, or by its path', async (t) => {
+  const folder = await realpath(await temporaryFolder(t))
+  const make = async (path: string) => {
+    await promisify(execFile)('python3', ['-m', 'venv', '--without-pip', join(folder, path)])
+    await write(join(folder, path), { 'conda-meta/history': '' })
+  }
+  await Promise.all(['conda', 'conda/envs/beside', 'far/listed', 'mamba/envs/small'].map(make))
+  await write(folder, { 'home/.conda/environments.txt': `${folder}/gone/old\r\n${folder}/far/listed\n` })
+  const { HOME } = process.env
+  t.after(() => {
+    process.env.HOME = HOME
+  })
+  process.env.HOME = join(folder, 'home')
+  const CONDA = { CONDA_EXE: join(folder, 'conda/bin/conda'), MAMBA_ROOT_PREFIX: join(folder, 'mamba') }
+  const ask = async (name: string, env: NodeJS.ProcessEnv = CONDA) => {
+    const place = { folder, project: folder, env: { PATH: process.env.PATH, ...env } }
+    return (await askInterpreter(`local-conda:${name}`, place, () => {}))?.prefix.slice(folder.length + 1)
+  }
+  assert.equal(await ask('listed'), 'far/listed')
+  assert.equal(await ask('beside'), 'conda/envs/beside')
+  assert.equal(await ask('small'), 'mamba/envs/small')
+  assert.equal(await ask('base'), 'conda')
+  assert.equal(await ask(join(folder, 'mamba/envs/small'), {}), 'mamba/envs/small')
+  assert.equal(await ask('beside', { CONDA_PREFIX: join(folder, 'conda/envs/other') }), 'conda/envs/beside')
+  await assert.rejects(ask('old'), (error: Error & { hint: string }) => {
+    assert.equal(error.message, 'interpreter: no conda environment old was found')
+    assert.match(error.hint, /^Known are listed, beside, .*small.*; its path can be given too\.$/)
+    return true
+  })
+  await assert.rejects(ask('base', {}), { hint: 'Known are listed; its path can be given too.' })
+})
+
 test('a conda environment of another platform is refused, but for a file for Linux beside it', async (t) => {
   const folder = await temporaryFolder(t)
   const python = { ...PYTHON, prefix: await condaPrefix(folder, 'osx-arm64'), platform: 'darwin' }
@@ -189,15 +243,123 @@ test('what only another system wants stays away by its marker', () => {
   assert.deepEqual(freeze({ ...python, platform: 'linux' }, () => true).requirements, ['appnope==1'])
 })
 
+test("what the system's own installer brought stays away, and is named", async (t) => {
+  const site = '/usr/lib/python3/dist-packages'
+  const of = (name: string, more: object) => ({ name, version: '1+ubuntu5', installer: '', site: '/s', ...more })
+  const packages = [
+    of('python-apt', { site }),
+    of('six', { installer: 'debian' }),
+    of('rpm', { installer: 'rpm', url: 'file:///x' }),
+    of('kept', {}),
+    of('uv-made', { installer: 'uv' }),
+  ]
+  const found = await localEnvironment('local', await temporaryFolder(t), { ...PYTHON, packages })
+  assert.equal(textOf(found), 'kept==1+ubuntu5\nuv-made==1+ubuntu5\n')
+  assert.deepEqual(found.notes, [
+    "Packages of the system's own installer are left out, as no index has them: python-apt 1+ubuntu5, six 1+ubuntu5, rpm 1+ubuntu5.",
+  ])
+})
+
+test('the indexes of pip and uv go along, but for credentials and for what only this machine reaches', async (t) => {
+  const { venv, project, env, folder } = await mirrorSetUp(t)
+  await install(await siteOf(venv), 'plain', '1.0')
+  const found = async (settings: Record<string, string>) => {
+    const asked = { ...env, HOME: folder, PIP_CONFIG_FILE: '', ...settings }
+    const python = await askInterpreter('auto', { folder: project, project, env: asked }, () => {})
+    const { notes, ...environment } = await localEnvironment('auto', project, python)
+    return {
+      lines: textOf(environment as LocalEnvironment)
+        ?.split('\n')
+        .slice(0, -2),
+      notes,
+    }
+  }
+  const pypi = 'https://main.example/simple'
+  assert.deepEqual(await found({ PIP_CONFIG_FILE: '/dev/null', PIP_INDEX_URL: pypi, UV_INDEX: pypi }), {
+    lines: [],
+    notes: [],
+  })
+  await write(folder, {
+    '.config/pip/pip.conf':
+      '[global]\nindex-url = https://global.example/simple\nextra-index-url =\n  https://one.example\n',
+    'venv/pip.conf': '[install]\nindex-url = https://install.example/simple\n',
+  })
+  assert.deepEqual(await found({}), {
+    lines: ['--index-url https://install.example/simple', '--extra-index-url https://one.example'],
+    notes: ['Package indexes of this machine are asked: https://install.example/simple, https://one.example.'],
+  })
+  assert.deepEqual(await found({ PIP_CONFIG_FILE: '/dev/null' }), { lines: [], notes: [] })
+  const settings = {
+    PIP_INDEX_URL: 'https://me:secret@private.example/simple',
+    PIP_EXTRA_INDEX_URL: 'http://localhost:3141/simple https://two.example/simple',
+    UV_DEFAULT_INDEX: 'https://uv.example/simple',
+    UV_INDEX: `ours=https://three.example/simple ${pypi}`,
+  }
+  assert.deepEqual(await found(settings), {
+    lines: [
+      '--extra-index-url https://three.example/simple',
+      `--extra-index-url ${pypi}`,
+      '--extra-index-url https://two.example/simple',
+      '--extra-index-url https://uv.example/simple',
+    ],
+    notes: [
+      `Package indexes of this machine are asked: https://three.example/simple, ${pypi}, https://two.example/simple, https://uv.example/simple.`,
+      'The package index https://private.example/simple is left out: it needs credentials, and they stay here.',
+      'The package index http://localhost:3141/simple is left out: only this machine reaches it.',
+    ],
+  })
+})
+
 test('credentials are taken out of addresses', () => {
   assert.equal(withoutCredentials('https://u:p@host/x@y'), 'https://host/x@y')
   assert.equal(withoutCredentials('https://host/t/secret/forge/noarch/x.conda'), 'https://host/forge/noarch/x.conda')
   assert.equal(withoutCredentials('https://host/forge/t/x.conda'), 'https://host/forge/t/x.conda')
 })
 
+test('a Python that does not run is passed over, and stops nothing that does not need it', async (t) => {
+  const { project, folder, env, said, prepare } = await mirrorSetUp(t)
+  const program = async (path: string, text: string) => {
+    await write(folder, { [path]: text })
+    await chmod(join(folder, path), 0o755)
+  }
+  await program('shims/python', '#!/bin/sh\necho "python: command not found" >&2; exit 127\n')
+  await program('more/python3', `#!/bin/sh\nexec ${join(env.VIRTUAL_ENV, 'bin/python')} "$@"\n`)
+  await write(project, { 'requirements.txt': '' })
+  const found = await prepare({ interpreter: 'local' }, { env: { PATH: `${folder}/shims:${folder}/more:/bin` } })
+  assert.match(found['python-version'] ?? '', /^3\./)
+  const broken = `interpreter: ${folder}/shims/python can't be asked what it has: python: command not found`
+  assert.equal(said[0], `${broken}; it is passed over.`)
+  const none = 'No Python was asked here: of sys.path, only the working directory is mirrored.'
+  const auto = await prepare({}, { env: { PATH: `${folder}/shims` } })
+  assert.equal(auto.interpreter, 'requirements.txt')
+  assert.equal(said[2], none)
+  await program('active/bin/python', '#!/bin/sh\necho broken >&2; exit 1\n')
+  const active = { env: { PATH: '/bin', VIRTUAL_ENV: join(folder, 'active') } }
+  const named = await prepare({ interpreter: 'docker://debian:12' }, active)
+  assert.deepEqual(named.mirror?.['sys-path'], [{ root: 0 }])
+  assert.deepEqual(
+    [said[0], said[2]],
+    [`interpreter: ${folder}/active/bin/python can't be asked what it has: broken.`, none],
+  )
+  await assert.rejects(prepare({}, active), (error: Error & { hint: string }) => {
+    assert.match(error.message, /active\/bin\/python can't be asked what it has: broken$/)
+    assert.match(error.hint, /^Python 3\.8 or later is needed/)
+    return true
+  })
+})
+
+test('modules named like those of the standard library do not disturb the question', async (t) => {
+  const { project, folder, env, prepare } = await mirrorSetUp(t)
+  const names = ['ast', 'csv', 'email', 'json', 're', 'sysconfig', 'zipfile', 'importlib']
+  await write(project, Object.fromEntries(names.map((name) => [`${name}.py`, 'raise SystemExit(name)'])))
+  await write(folder, { 'lib/email.py': 'raise SystemExit(4)' })
+  const { mirror } = await prepare({}, { env: { ...env, PYTHONPATH: join(folder, 'lib') } })
+  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1 }])
+})
+
 test('what is not there is named, with what is', async (t) => {
   const { project, env, folder } = await mirrorSetUp(t)
-  const ask = (named: string) => askInterpreter(named, { folder: project, project, env })
+  const ask = (named: string) => askInterpreter(named, { folder: project, project, env }, () => {})
   await assert.rejects(ask('local-python:/nowhere/python'), /interpreter: there is no \/nowhere\/python/)
   await assert.rejects(ask('local-conda:nothing'), /interpreter: no conda environment nothing was found/)
   await write(folder, { broken: '#!/bin/sh\necho "no module named os" >&2; exit 3\n' })

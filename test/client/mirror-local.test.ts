@@ -22,7 +22,13 @@ test('everything on sys.path that is not the interpreter, in its order', async (
   await write(site, { 'installed.py': '5', 'more.pth': `${join(folder, 'pth')}\n${join(project, 'src')}\n` })
   const PYTHONPATH = [join(folder, 'other'), join(folder, 'lib')].join(':')
   const { mirror, ...rest } = await prepare({}, { env: { ...env, PYTHONPATH } })
-  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1 }, { root: 2 }, { root: 3 }, { root: 0, path: 'src' }])
+  assert.deepEqual(mirror?.['sys-path'], [
+    { root: 0 },
+    { root: 1 },
+    { root: 2 },
+    { root: 3, behind: true },
+    { root: 0, path: 'src', behind: true },
+  ])
   const files = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
   assert.deepEqual(files, [
     { 'main.py': 'import lib', 'src/inner.py': '1' },
@@ -117,6 +123,24 @@ test('ignored files, caches and environments stay away; extra paths come all the
   await assert.rejects(prepare({ extraPaths: ['*.nothing'] }), /extra-paths: no file is like \*\.nothing/)
 })
 
+test('a root on sys.path is not emptied by rules from above it', async (t) => {
+  const { api, id, folder, env, prepare, said } = await mirrorSetUp(t)
+  const repo = join(folder, 'repo')
+  await write(repo, {
+    '.gitignore': 'gen/\n',
+    'gen/api_pb2.py': 'g',
+    'app/main.py': 'm',
+    'app/.env': 's',
+    '.git/x': '',
+  })
+  await write(repo, { 'app/.gitignore': '*\n' })
+  const PYTHONPATH = join(repo, 'gen')
+  const { mirror } = await prepare({ folder: join(repo, 'app') }, { env: { ...env, PYTHONPATH } })
+  const files = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
+  assert.deepEqual(files, [{}, { 'api_pb2.py': 'g' }])
+  assert.match(said.join('\n'), /^Ignored Python files of .*\/repo\/app are left out \(1\): main\.py$/m)
+})
+
 test('modes are kept; links stay where they lead inside, and are named where they lead out', async (t) => {
   const { api, id, folder, project, said, prepare } = await mirrorSetUp(t)
   await write(project, { 'run.sh': '#!/bin/sh', 'a/file': 'f' })
@@ -135,6 +159,44 @@ test('modes are kept; links stay where they lead inside, and are named where the
   })
   assert.match(said.join('\n'), /project\/outside is left out: .*leads out of .*project \(to \.\.\/secret\.txt\)/)
   assert.match(said.join('\n'), /a\/up is left out/)
+})
+
+test('links among extra paths arrive with what they lead to, unless that is outside', async (t) => {
+  const { api, id, folder, project, prepare, said } = await mirrorSetUp(t)
+  await write(project, { '.gitignore': 'data/\nlinks/\n', 'data/v2/a.json': 'a', 'links/x.txt': '-', 'b.txt': 'b' })
+  await write(folder, { 'shared/c.json': 'c', 'shared/old.json': 'o', 'secret/d.json': '-', 'secret/key': '-' })
+  const links: [string, string][] = [
+    ['data/latest', 'v2'],
+    ['links/a.json', '../data/latest/a.json'],
+    ['links/b.json', '../b.txt'],
+    ['links/gone.json', 'nothing'],
+    ['links/out.json', '../../secret/key'],
+    ['conf', '../secret'],
+    ['../shared/new.json', 'old.json'],
+  ]
+  for (const [path, target] of links) await symlink(target, join(project, path))
+  const extraPaths = ['links/*.json', 'conf/*.json', '../shared/*.json']
+  const { mirror } = await prepare({ extraPaths })
+  const files = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
+  assert.deepEqual(files, [
+    {
+      '.gitignore': 'data/\nlinks/\n',
+      'b.txt': 'b',
+      'data/latest': '-> v2',
+      'data/v2/a.json': 'a',
+      'links/a.json': '-> ../data/latest/a.json',
+      'links/b.json': '-> ../b.txt',
+    },
+    { 'c.json': 'c', 'new.json': '-> old.json', 'old.json': 'o' },
+  ])
+  assert.deepEqual(said.slice(1, 6), [
+    `extra-paths: ${project}/links/gone.json is left out: it is a link to what is not there.`,
+    `${project}/conf is left out: it is a link that leads out of ${project} (to ../secret).`,
+    `${project}/links/out.json is left out: it is a link that leads out of ${project} (to ../../secret/key).`,
+    `${project}: 6 files, 0.0 kB.`,
+    `${folder}/shared, at /workspace.1: 3 files, 0.0 kB.`,
+  ])
+  await assert.rejects(prepare({ extraPaths: ['links/gone*'] }), /extra-paths: no file is like links\/gone\*$/)
 })
 
 test('the same files give the same bundle, whoever packs them and when', async (t) => {
@@ -167,9 +229,33 @@ test('too much is refused before anything is sent, with the biggest files named'
   assert.equal(service.requests, 0)
 })
 
-test('the home folder and what is above it are not mirrored', async (t) => {
-  const { prepare } = await mirrorSetUp(t)
-  await assert.rejects(prepare({ folder: '/' }), /^MirrorRefused: \/ would be mirrored with all that is in it/)
+test('the home folder and what is above it are not mirrored, behind a link neither', async (t) => {
+  const { folder, env, service, prepare } = await mirrorSetUp(t)
+  const home = join(folder, 'disk/me')
+  await write(home, { '.ssh/id_rsa': 'key', 'tools/tool.py': '', 'notes/n.py': '' })
+  await symlink('disk', join(folder, 'home'))
+  const { HOME } = process.env
+  t.after(() => {
+    process.env.HOME = HOME
+  })
+  const refused = async (root: string, asked: Promise<unknown>) =>
+    await assert.rejects(asked, (error: Error & { hint: string }) => {
+      assert.equal(`${error}`, `MirrorRefused: ${root} would be mirrored with all that is in it`)
+      assert.match(error.hint, /take folders like this one out of PYTHONPATH/)
+      return true
+    })
+  for (const written of [home, join(folder, 'home/me')]) {
+    process.env.HOME = written
+    await refused(home, prepare({ folder: home }))
+    await refused(join(folder, 'disk'), prepare({ folder: join(folder, 'disk') }))
+    await refused(home, prepare({}, { env: { ...env, PYTHONPATH: written } }))
+    await refused(home, prepare({ extraPaths: [written] }))
+    await writeFile(join(home, 'requirements.txt'), '')
+    const { mirror } = await prepare({ folder: join(home, 'notes') })
+    assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }], 'a project begins below the home folder')
+  }
+  await refused('/', prepare({ folder: '/' }))
+  assert.equal(service.requests, 0)
 })
 
 test('an upload that broke off goes on where it was', async (t) => {
@@ -202,6 +288,34 @@ test('what is gone on the other side is sent again', async (t) => {
   assert.deepEqual((await bundleOfRoot(api, id, root)).files, { 'x.py': 'x = 1' })
 })
 
+test('files that change while they are mirrored: it begins anew, three times at most', async (t) => {
+  const { api, id, project, service, said, prepare } = await mirrorSetUp(t)
+  await write(project, { 'a.py': 'a = 1', 'b.py': 'b = 1', 'large.bin': Buffer.alloc(3_000_000) })
+  const changes = [{ 'a.py': 'a = 2' }, { 'large.bin': Buffer.alloc(2_000_000, 'x') }, { 'b.py': 'b = 11' }]
+  const missing = service.missing.bind(service)
+  const begun = new Set<string>()
+  service.missing = async (...asked) => {
+    const root = asked[0].mirror?.roots[0] ?? ''
+    const change = begun.has(root) ? undefined : changes.shift()
+    begun.add(root)
+    if (change) await write(project, change)
+    return await missing(...asked)
+  }
+  const anew = () => said.filter((line) => line.includes('changes while'))
+  await assert.rejects(prepare(), (error: Error & { hint: string }) => {
+    assert.equal(`${error}`, 'MirrorRefused: b.py changes while it is mirrored')
+    assert.equal(error.hint, 'Wait until it is written, or leave it out by a .meadowignore file.')
+    return true
+  })
+  const begins = (path: string) => `${path} changes while it is mirrored; it begins anew.`
+  assert.deepEqual(anew(), [begins('a.py'), begins('large.bin')])
+  changes.push({ 'a.py': 'a = 3' })
+  const { mirror } = await prepare()
+  assert.deepEqual(anew(), [begins('a.py')])
+  const { files } = await bundleOfRoot(api, id, mirror?.roots[0])
+  assert.deepEqual([files['a.py'], files['b.py'], files['large.bin']?.length], ['a = 3', 'b = 11', 2_000_000])
+})
+
 test('an environment file of the project is mirrored with what it includes, ignored or not', async (t) => {
   const { api, id, project, prepare } = await mirrorSetUp(t)
   await write(project, { '.gitignore': 'made*\n', 'made.txt': '-r made-more.txt\n', 'made-more.txt': 'six\n' })
@@ -212,6 +326,10 @@ test('an environment file of the project is mirrored with what it includes, igno
   )
   const { files } = await bundleOfRoot(api, id, asked.mirror?.roots[0])
   assert.deepEqual(Object.keys(files), ['.gitignore', 'made-more.txt', 'made.txt'])
+  await symlink('made.txt', join(project, 'made-link.txt'))
+  const linked = await prepare({ interpreter: join(project, 'made-link.txt') })
+  assert.equal(linked.interpreter, 'made-link.txt')
+  assert.equal((await bundleOfRoot(api, id, linked.mirror?.roots[0])).files['made-link.txt'], '-> made.txt')
   await unlink(join(project, 'made-more.txt'))
   await assert.rejects(prepare({ interpreter: 'made.txt' }), /made\.txt:1: .*there is no made-more\.txt/)
   await assert.rejects(prepare({ interpreter: 'none.txt' }), /interpreter: there is no none\.txt in /)
@@ -223,4 +341,39 @@ test("the working directory's place in its project is kept", async (t) => {
   const { mirror, ...rest } = await prepare({ folder: join(project, 'notebooks'), workingDirectory: 'deep' })
   assert.deepEqual(mirror?.['sys-path'], [{ root: 0, path: 'notebooks' }])
   assert.equal(rest['working-directory'], 'notebooks/deep')
+})
+
+test('an environment file outside of the project is sent along; nothing that a link in it leads to', async (t) => {
+  const { api, id, folder, project, said, prepare } = await mirrorSetUp(t)
+  await write(folder, { 'req/all.txt': '-r more/base.txt\n', 'req/more/base.txt': 'six\n', 'req/uv.lock': '' })
+  const asked = await prepare({ interpreter: '../req/all.txt' })
+  assert.equal(asked.interpreter, '.meadow/all.txt')
+  const sent = Object.entries(asked['environment-files'] ?? {})
+  const texts = sent.map(async ([path, digest]) => [path, await text(await api.blobs.open(digest as Digest))])
+  assert.deepEqual(await Promise.all(texts), [
+    ['.meadow/all.txt', '-r more/base.txt\n'],
+    ['.meadow/more/base.txt', 'six\n'],
+  ])
+  await symlink('../secret.txt', join(folder, 'req/link.txt'))
+  await write(folder, { 'secret.txt': 's', 'req/bad.txt': '-r link.txt\n' })
+  await assert.rejects(
+    prepare({ interpreter: '../req/bad.txt' }),
+    /^EnvironmentFileError: link\.txt: can't be sent .* link/,
+  )
+  await symlink('../req', join(project, 'linked'))
+  await write(project, { 'inside.txt': '-r linked/more/base.txt\n' })
+  const { mirror } = await prepare({ interpreter: 'inside.txt' })
+  assert.deepEqual(
+    await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files)),
+    [{ 'inside.txt': '-r linked/more/base.txt\n' }],
+  )
+  assert.match(
+    said.join('\n'),
+    /^.*\/project\/linked is left out: it is a link that leads out of .*project \(to \.\.\/req\)\.$/m,
+  )
+  await assert.rejects(prepare({ interpreter: '../req/uv.lock' }), (error: Error & { hint: string }) => {
+    assert.equal(error.message, `interpreter: ../req/uv.lock belongs to another project than ${project}`)
+    assert.match(error.hint, /^Begin in the folder of its project, or name a file that needs none/)
+    return true
+  })
 })

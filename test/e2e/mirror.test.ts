@@ -88,17 +88,18 @@ test('the active virtual environment is made again, with a package that came fro
   }
   await install('six', '1.15.0', { 'six.py': '' })
   await install('mine', '3', {
-    'mine.py': 'WHERE = __file__\n',
-    'mine-3.dist-info-url': '',
+    'mine.py': 'WHERE = __file__\ndef main(): print("its program")\n',
+    'mine-3.dist-info/entry_points.txt': '[console_scripts]\nmine = mine:main\n',
   })
   const url = JSON.stringify({ url: `file://${library}`, dir_info: {} })
   await writeFile(join(site, 'mine-3.dist-info', 'direct_url.json'), url)
   const command =
-    'python -c "import six, mine, importlib.metadata as m; print(six.__version__, mine.WHERE, m.version(\'mine\'))"'
+    'python -c "import six, mine, importlib.metadata as m; print(six.__version__, mine.WHERE, m.version(\'mine\'))"; mine'
   const { exitCode, text } = await mirror({ command }, { VIRTUAL_ENV: venv })
   assert.equal(exitCode, 0, text)
   assert.match(text, /Environment: what the active virtual environment .*venv has/)
   assert.match(text, /^1\.15\.0 \/workspace\.2\/mine\.py 3$/m)
+  assert.match(text, /^its program$/m)
 })
 
 test('a project whose version comes from git has one that stays, and so does its environment', async () => {

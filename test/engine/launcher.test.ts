@@ -34,6 +34,38 @@ def large():
     return 'x' * (15 << 20)
 value = 5
 `,
+  'sitecustomize.py': 'OWN = 1\n',
+  'late/queue.py': 'raise RuntimeError("found before the standard library")\n',
+  'late/late.py': `
+import queue, sys
+N = 1
+def show():
+    print([folder for folder in sys.path if folder.startswith('/workspace/')])
+`,
+  'later/late.py': 'N = 2\n',
+  'shop.py': `
+import os, sys
+class Main:
+    @staticmethod
+    def run():
+        print(sys.argv[1:], 'from', os.path.basename(sys.argv[0]))
+def mine():
+    print('mine')
+`,
+  'site/shop-1.0.dist-info/entry_points.txt': `
+[console_scripts]
+shop = shop:Main.run
+id=shop : mine [extra]
+../up = shop:mine
+no-function = shop
+
+[shop.plugins]
+no-program = shop:mine
+[gui_scripts]
+shop-gui = shop:mine
+`,
+  'site/other-2.dist-info/entry_points.txt': '[console_scripts]\r\nwhoami = shop:mine\r\n',
+  'site/none-3.dist-info/METADATA': '',
   'broken.py': 'import no_such_package\n',
   // Names of the launcher's own files and of the standard library: the user's win in the user's process.
   'spool.py': 'def mine():\n    return "mine"\n',
@@ -76,7 +108,7 @@ for (const python of PYTHONS) {
     test('for a command, the path of the source comes before PYTHONPATH; without one, Python decides', async () => {
       const env = { PYTHONPATH: '/elsewhere' }
       const command = 'echo "$PYTHONPATH"; cd /; python3 -c "import work; print(work.__name__)"'
-      const said = await runTask(standby(), { command, env, sysPath: ['/workspace/package'] })
+      const said = await runTask(standby(), { command, env, sysPath: { first: ['/workspace/package'], behind: [] } })
       assert.equal(said.stdout.toString(), '/workspace/package:/elsewhere\nwork\n', said.stderr)
       assert.equal((await runTask(standby(), { command: 'echo "$PYTHONPATH"' })).stdout.toString(), '\n')
     })
@@ -91,7 +123,7 @@ for (const python of PYTHONS) {
         'other/jobs.py': 'import sys\ndef main():\n    return sys.path\n',
       }
       const made_ = (env: Record<string, string>) =>
-        made.standby(python, files, { env, preload: ['jobs'], sysPath: [] })
+        made.standby(python, files, { env, preload: ['jobs'], sysPath: { first: [], behind: [] } })
       const env = { HOME: '/workspace', PYTHONPATH: 'app' }
       const { result, notes, stderr } = await runTask(made_(env), { function: 'jobs:main' })
       assert.deepEqual([result, notes], [[`${own}/mine.py`, 'by a .pth file'], []], stderr)
@@ -101,6 +133,29 @@ for (const python of PYTHONS) {
       const plain = await runTask(made.standby(python, files), { argv: ['python3', '-c', program], env: later })
       const seen = await runTask(made.standby(python, files), { function: 'jobs:main', env: later })
       assert.deepEqual(seen.result, ['/workspace', ...plain.stdout.toString().trimEnd().split('\n').slice(1)])
+    })
+
+    test('what was behind the standard library is so again, for every Python and beside a sitecustomize', async () => {
+      const sysPath = { first: ['/workspace'], behind: ['/workspace/late', '/workspace/later'] }
+      const program = 'import queue, late, sitecustomize as s; print(queue.Queue.__name__, late.N, s.__file__, s.OWN)'
+      const said = await runTask(standby(), {
+        command: `cd /; python3 -c "${program}"; python3 -c 'import os; os.system("python3 -c \\"import late; late.show()\\"")'`,
+        sysPath,
+      })
+      const show = "['/workspace/late', '/workspace/later']\n"
+      assert.equal(said.stdout.toString(), `Queue 1 /workspace/sitecustomize.py 1\n${show}`, said.stderr)
+      const called = await runTask(standby({ preload: ['late'], sysPath }), { function: 'late:show', sysPath })
+      assert.equal(called.stdout.toString(), show)
+      assert.deepEqual(called.notes, [])
+    })
+
+    test('a command finds the programs of packages that lie in the code', async () => {
+      const said = await runTask(standby(), {
+        command: 'shop a b; command -v shop-gui; command -v no-program ../up || true; whoami; id',
+        sysPath: { first: ['/workspace'], behind: ['/workspace/site'] },
+      })
+      assert.equal(said.stdout.toString(), "['a', 'b'] from shop\n/.meadow/bin/shop-gui\nmine\nmine\n", said.stderr)
+      assert.equal(said.outcome.exitCode, 0)
     })
 
     test('a function that raises: the traceback as Python prints it, without the launcher', async () => {

@@ -40,6 +40,8 @@ export async function startStep(
     cwd: folder,
     env: {
       PATH: process.env.PATH,
+      // Settings of the machine's own pip are no runner's.
+      PIP_CONFIG_FILE: '/dev/null',
       RUNNER_TEMP: folder,
       ...Object.fromEntries(Object.entries(files).map(([name, file]) => [`GITHUB_${name}`, file])),
       ...Object.fromEntries(Object.entries(inputs).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value])),

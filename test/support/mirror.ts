@@ -42,7 +42,8 @@ export async function mirrorSetUp(t: TestContext) {
   const said: string[] = []
   const venv = join(folder, 'venv')
   await promisify(execFile)('python3', ['-m', 'venv', '--without-pip', venv])
-  const env = { PATH: process.env.PATH, VIRTUAL_ENV: venv }
+  // Settings of the machine's own pip are none of the tests'.
+  const env = { PATH: process.env.PATH, VIRTUAL_ENV: venv, PIP_CONFIG_FILE: '/dev/null' }
   const prepare = async (mirror: Partial<MirrorLocal> = {}, options: Partial<MirrorOptions> = {}) => {
     said.length = 0
     service.requests = 0

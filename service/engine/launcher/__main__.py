@@ -6,7 +6,7 @@ process itself never imports user code.
 
 stdin: one JSON object a line, with one key.
     {"task": {"argv": [...] | "command": "..." | "function": "module:name", "args": [...] | {...},
-              "env": {...}, "secrets": {...}, "cwd": "...", "sysPath": [...], "timeout": seconds | null}}
+              "env": {...}, "secrets": {...}, "cwd": "...", "sysPath": {"first": [...], "behind": [...]}, "timeout": seconds | null}}
     {"ack": N}                    everything before offset N is safe and may be forgotten
     {"cancel": {"grace": S}}      SIGTERM to the user's process group, SIGKILL to all after S seconds
     {"resume": {"offset": N, "marker": "hex"}}   somebody new is attached and has everything before offset N

@@ -10,12 +10,14 @@ import time
 import traceback  # noqa: F401  Python itself wants it for printing errors: not from the user's sys.path
 import types
 
+from behind import environment_for, put_behind
 from machine import prefer_as_victim, set_dumpable
 from plain_path import PlainPath
+from programs import write_programs
 
 REPORT = struct.Struct(">cI")
 MOST_RESULT = 16 << 20
-LAUNCHER = ("child", "machine", "plain_path", "service", "spool", "user")
+LAUNCHER = ("behind", "child", "machine", "plain_path", "programs", "service", "spool", "user")
 
 
 def become_user(sys_path, preload, out, err, report, task):
@@ -34,7 +36,8 @@ def become_user(sys_path, preload, out, err, report, task):
     prefer_as_victim()
     forget_launcher()
     plain = PlainPath([folder for folder in sys.path if folder != os.path.dirname(__file__)])
-    sys.path[:0] = sys_path
+    sys.path[:0] = sys_path["first"]
+    put_behind(sys_path["behind"])
 
     def say(kind, message):
         data = memoryview(REPORT.pack(kind, len(message)) + message)
@@ -86,9 +89,8 @@ def prepare(task):
     try:
         os.environ.update(task.get("env") or {})
         os.environ.update(task.get("secrets") or {})
-        if "function" not in task and task.get("sysPath"):
-            own = os.environ.get("PYTHONPATH")
-            os.environ["PYTHONPATH"] = os.pathsep.join(task["sysPath"] + ([own] if own else []))
+        if "function" not in task and "sysPath" in task:
+            set_path(**task["sysPath"])
     except ValueError as error:
         raise Failure(126, "environment", f"an environment variable cannot be set: {error}", "leave out NUL bytes")
     time.tzset()
@@ -97,6 +99,17 @@ def prepare(task):
     except (OSError, ValueError) as error:
         message = f"cannot enter the working directory {task['cwd']}: {error}"
         raise Failure(126, "working-directory", message, "name a folder of the repository in working-directory")
+
+
+def set_path(first, behind):
+    """Puts folders on the path of every Python that is started from here on, and their programs on that of commands."""
+    own = os.environ.get("PYTHONPATH")
+    folders = environment_for(behind) + first + ([own] if own else [])
+    if folders:
+        os.environ["PYTHONPATH"] = os.pathsep.join(folders)
+    programs = write_programs(first + behind)
+    if programs:
+        os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
 
 
 def shell(command):
@@ -128,10 +141,9 @@ def execute(argv):
 
 def call(task, say):
     """Imports and calls module:name; what it returns goes out as JSON."""
-    for folder in reversed(task.get("sysPath") or []):
-        while folder in sys.path:
-            sys.path.remove(folder)
-        sys.path.insert(0, folder)
+    sys_path = task.get("sysPath") or {"first": [], "behind": []}
+    sys.path[:] = sys_path["first"] + [folder for folder in sys.path if folder not in sys_path["first"]]
+    put_behind(sys_path["behind"])
     sys.argv = [task["function"]]
     function = find(task["function"])
     args = task.get("args") or []

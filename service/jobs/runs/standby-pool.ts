@@ -2,7 +2,7 @@ import type { Blobs, Digest } from '../../blobs/blobs.ts'
 import type { Database } from '../../database/database.ts'
 import { removeStandby, saveStandby } from '../../database/nodes.ts'
 import type { Engine, NetworkClass } from '../../engine/engine.ts'
-import { IMAGE_LABEL, prepareStandby, type Standby } from '../../engine/standby.ts'
+import { IMAGE_LABEL, prepareStandby, type Standby, type SysPath } from '../../engine/standby.ts'
 import { keyOf } from '../../image/keys.ts'
 import type { Domain } from '../../policy/domain.ts'
 import type { BringImage } from '../images/bring-image.ts'
@@ -21,7 +21,7 @@ export interface StandbyWish {
   user: string
   preload: string[]
   /** Where those are looked for; empty where there are none. */
-  sysPath: string[]
+  sysPath: SysPath | undefined
   /** Bytes. */
   memory: number
   cpus: number

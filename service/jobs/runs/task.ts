@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import type { RunRequest } from '../../../common/contract.ts'
-import { type Task, WORKSPACE, workspace } from '../../engine/standby.ts'
+import { type SysPath, type Task, WORKSPACE, workspace } from '../../engine/standby.ts'
 
 /**
  * What a request's user process is.
@@ -18,7 +18,7 @@ export function taskOf(request: RunRequest, timeout: number): Task {
 }
 
 /** Where modules are looked for before a task is known: what its function will find. */
-export function preloadPath(request: Pick<RunRequest, 'path-to-source' | 'mirror'>): string[] {
+export function preloadPath(request: Pick<RunRequest, 'path-to-source' | 'mirror'>): SysPath {
   return sysPathOf({ ...request, function: '' })
 }
 
@@ -26,13 +26,17 @@ export function preloadPath(request: Pick<RunRequest, 'path-to-source' | 'mirror
  * What is put first on Python's path: a path-to-source; then for a function the code's root, but for a command not, as
  * Python finds what lies beside a program by itself. Mirrored code has for both what it had on its own machine.
  */
-export function sysPathOf(request: Pick<RunRequest, 'path-to-source' | 'function' | 'mirror'>): string[] {
+function sysPathOf(request: Pick<RunRequest, 'path-to-source' | 'function' | 'mirror'>): SysPath {
   const { 'path-to-source': source, mirror } = request
   const named = source === undefined ? [] : [posix.join(WORKSPACE, source)]
   if (mirror !== undefined) {
-    return [...named, ...mirror['sys-path'].map(({ root, path = '' }) => posix.join(workspace(root), path))]
+    const folders = (behind: boolean) =>
+      mirror['sys-path']
+        .filter((each) => (each.behind ?? false) === behind)
+        .map(({ root, path = '' }) => posix.join(workspace(root), path))
+    return { first: [...named, ...folders(false)], behind: folders(true) }
   }
-  return request.function === undefined ? named : [...named, WORKSPACE]
+  return { first: request.function === undefined ? named : [...named, WORKSPACE], behind: [] }
 }
 
 function way({ command, args, function: name, 'function-args': functionArgs }: RunRequest): Task {

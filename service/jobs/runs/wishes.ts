@@ -63,7 +63,7 @@ export class Wishes {
       domain,
       user: image.user,
       preload: request.preload,
-      sysPath: request.preload.length > 0 ? preloadPath(request) : [],
+      sysPath: request.preload.length > 0 ? preloadPath(request) : undefined,
       ...this.need(request),
       network,
       disk: this.#defaults.disk,
