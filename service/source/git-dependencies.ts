@@ -5,6 +5,7 @@ import { BUNDLE_LIMITS, type BundleLimits } from '../../common/bundle-format.ts'
 import { BundleRefused } from '../../common/bundle-refused.ts'
 import { GitFailed, git } from '../../common/git-process.ts'
 import { PassingError } from '../../common/hinted-error.ts'
+import { withoutCredentials } from '../../common/without-credentials.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { PrivateAddress } from '../fetch/url-guard.ts'
 import { hostIsPrivate } from '../policy/addresses.ts'
@@ -152,7 +153,7 @@ class Remotes implements GitDependencies {
    * @throws {GitDependencyFailed} for a URL that is not fetched
    */
   async #checked(text: string, signal: AbortSignal): Promise<{ protocol: string; guards: string[] }> {
-    const refuse = (why: string, hint: string) => new GitDependencyFailed(`${withoutUser(text)} ${why}`, hint)
+    const refuse = (why: string, hint: string) => new GitDependencyFailed(`${withoutCredentials(text)} ${why}`, hint)
     // git@host:owner/name is no URL.
     if (!URL.canParse(text) || /^(?:git\+)?ssh:/i.test(text)) throw refuse(NEEDS_KEY, BY_HTTPS)
     const url = new URL(text)
@@ -192,7 +193,3 @@ function explained(url: string, commit: string | undefined, failed: GitFailed): 
 const NEEDS_KEY = 'is reached by a key, and there are no credentials yet'
 const BY_HTTPS = 'Depend on it by an https: URL that everybody can read.'
 const COMMIT_GONE = 'It may have been rewritten: name another commit, or lock anew.'
-
-function withoutUser(text: string): string {
-  return text.replace(/\/\/[^/@\s]*@/, '//')
-}

@@ -91,6 +91,16 @@ describe('files of the code', () => {
     )
   })
 
+  test('a wheel whose path no line could hold as it is', async () => {
+    const path = 'my wheels/local-1.0+cpu-py3-none-any.whl'
+    const files = { [path]: makeWheel({ name: 'local', version: '1.0+cpu' }) }
+    const { artifacts } = await resolve({
+      'requirements.txt': 'file:my%20wheels/local-1.0+cpu-py3-none-any.whl',
+      ...files,
+    })
+    assert.deepEqual(rows(artifacts), [['local', 'wheel', path, undefined]])
+  })
+
   test('a release from a folder of the repository', async () => {
     const path = 'links/local-1.0-py3-none-any.whl'
     const { artifacts } = await resolve({
@@ -183,6 +193,19 @@ describe('files as people write them', () => {
     assert.deepEqual(await names(Buffer.from('\ufeffidna==3.7\r\nsix==1.16.0')), ['idna', 'six'])
     assert.deepEqual(await names(Buffer.from('')), [])
     assert.deepEqual(await names(Buffer.from('# nothing\n')), [])
+  })
+
+  test('a comment that ends in a backslash, which pip and uv read in two ways: as pip does', async () => {
+    const files = {
+      'requirements.txt':
+        'idna==3.7 # the last \\\n--extra-index-url http://127.0.0.1:9/simple\n-r "more/with space.txt"\nsix==1.16.0',
+      'more/with space.txt': 'attrs==23.2.0 # \\\nrich',
+    }
+    const { artifacts } = await resolve(files)
+    assert.deepEqual(
+      artifacts.map(({ name }) => name),
+      ['attrs', 'idna', 'six'],
+    )
   })
 
   test('a release that was yanked is taken where it is asked for, and said', async () => {

@@ -45,8 +45,8 @@ const all = () => ({
 describe('lines of a requirements file', () => {
   test('comments, continuations and numbers', () => {
     assert.deepEqual(requirementLines('# all\n\nsix==1.0 \\\n  --hash=sha256:aa # why\nrich\n'), [
-      { line: 3, next: 5, text: 'six==1.0   --hash=sha256:aa' },
-      { line: 5, next: 6, text: 'rich' },
+      { line: 3, text: 'six==1.0   --hash=sha256:aa' },
+      { line: 5, text: 'rich' },
     ])
   })
 
@@ -128,6 +128,22 @@ describe('what a requirements file may hold', () => {
     ['six==1.0 --hash=nonsense', /not well formed/],
     ['six=1.0=pyhd3_0', /six=1\.0=pyhd3_0 is written as conda has it/],
     ['six==1.0 --global-option=x', /--global-option: this option/],
+    ['--pre --extra-index-url https://example.org/simple', /--pre --extra-index-url \S+: there is more on this line/],
+    ['--extra-index-url https://example.org/simple --pre', /simple --pre: there is more on this line than one option/],
+    ['--no-index --extra-index-url http://10.0.0.1/', /there is more on this line than one option/],
+    ['-i https://user:secret@example.org/simple --pre', /^\S+ -i https:\/\/example\.org\/simple --pre: there is more/],
+    ['-e . --index-url https://example.org/simple', /--index-url: this option is not supported/],
+    ['--index-url', /--index-url: its value is missing/],
+    ['-r', /-r: its value is missing/],
+    ['-e', /-e: its value is missing/],
+    ['--no-binary rich,six', /--no-binary rich,six: this is not the name of one package/],
+    ['--no-binary "rich --index-url http://10.0.0.1/"', /this is not the name of one package/],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: resolvers put variables in there
+    ['six @ https://${HOST}/six-1.0.tar.gz', /six: its URL holds/],
+    ['git+https://example.org/six#egg=x%20@%20http://10.0.0.1/x.whl', /egg=x @ \S+ is no name/],
+    ['six \\ # x', /ends in a backslash that continues nothing/],
+    ['six\u2028rich', /holds a control character/],
+    ['six\f--index-url https://example.org/simple', /holds a control character|this option is not supported/],
   ] as const) {
     test(`refused by line: ${line}`, async () => {
       const error = await refused(`rich\n\n${line}\n`)
@@ -138,6 +154,11 @@ describe('what a requirements file may hold', () => {
       assert.doesNotMatch(error.message + error.hint, /secret/)
     })
   }
+
+  test('one option on a line with an include', async () => {
+    const files = { 'requirements.txt': 'rich\n-r base.txt --index-url https://example.org/simple\n', 'base.txt': '' }
+    await assert.rejects(load(files), /^EnvironmentFileError: requirements\.txt:2: -r base\.txt .*more on this line/)
+  })
 
   test('what lies in the code, from the root or beside the file, and git: named to the resolver by paths', async () => {
     const files = {
@@ -172,7 +193,7 @@ two @ git+https://example.org/two ; sys_platform == "linux"
     assert.ok(asked && 'prereleases' in asked)
     assert.equal(
       asked.files['app/requirements.txt'],
-      `# all
+      `
 ./app[dev] ; python_version > "3"
 ./libs/lib
 ./wheels/six-1.0-py3-none-any.whl --hash=sha256:${'a'.repeat(64)}
