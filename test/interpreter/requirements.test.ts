@@ -110,6 +110,7 @@ describe('what a requirements file may hold', () => {
     ['--extra-index-url ftp://example.org/simple', /no https: URL/],
     ['-i example.org/simple', /no URL/],
     ['--find-links ./wheels', /--find-links \.\/wheels: there is no such folder/],
+    ['-f https://me:secret@example.org/whl/x.html', /-links https:\/\/example\.org\/whl\/x\.html: it is a URL, and only/],
     ['--no-such-option', /--no-such-option: this option is not supported/],
     ['--trusted-host example.org', /--trusted-host example.org: this option is not supported/],
     ['six @ hg+https://example.org/six', /only git is supported/],
