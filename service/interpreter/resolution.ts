@@ -102,6 +102,8 @@ export interface FilesRequest {
   path: string
   /** Whether pre-releases count like releases. */
   prereleases: boolean
+  /** Whether an older release with a wheel goes before a newer one without. */
+  preferBinary?: boolean
   /** Where the file is a pyproject.toml. */
   project?: ProjectWish
   sources?: LocalSources

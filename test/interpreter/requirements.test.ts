@@ -110,7 +110,10 @@ describe('what a requirements file may hold', () => {
     ['--extra-index-url ftp://example.org/simple', /no https: URL/],
     ['-i example.org/simple', /no URL/],
     ['--find-links ./wheels', /--find-links \.\/wheels: there is no such folder/],
-    ['-f https://me:secret@example.org/whl/x.html', /-links https:\/\/example\.org\/whl\/x\.html: it is a URL, and only/],
+    [
+      '-f https://me:secret@example.org/whl/x.html',
+      /-links https:\/\/example\.org\/whl\/x\.html: it is a URL, and only/,
+    ],
     ['--no-such-option', /--no-such-option: this option is not supported/],
     ['--trusted-host example.org', /--trusted-host example.org: this option is not supported/],
     ['six @ hg+https://example.org/six', /only git is supported/],
@@ -284,6 +287,31 @@ describe('the lock of a requirements file', () => {
       assert.equal(error.line, line)
       assert.ok(error.message.endsWith(said.replace('error: ', '')), error.message)
       assert.notEqual(error.hint, '')
+    })
+  }
+
+  for (const [said, line] of [
+    ['Failed to build `foo==1.0`\n  cause: no build==1.0', 5],
+    ['Failed to download and build `urllib3==1.20`\n  cause: requirements.txt:1:1', 3],
+    ['Failed to build `./app`\n  cause: requests', 6],
+    ['Failed to build `old @ ./app`\n  cause: requests', 6],
+    ['Failed to build one of `./app`, `./lib`\n  cause: requests', undefined],
+    [
+      'Failed to build `tree==2`\n  cause: no foo\n\nhint: `tree` (v2) was included because `urllib3` (v1) depends on `x` which depends on `tree`',
+      3,
+    ],
+  ] as const) {
+    test(`the line of what could not be built: ${said.split('\n', 1)[0]}, ${line}`, async () => {
+      const text = `# ü\nbuild\nurllib3==1.20\nrequests\nfoo\n./app\n./lib\n`
+      const files = { 'requirements.txt': text, 'app/setup.py': '', 'lib/setup.py': '' }
+      const refusing = () => {
+        throw new ResolverRefused('uv', `error: ${said}\nInvalid, Unexpected, Expected \`x\``)
+      }
+      await assert.rejects(lockOf(files, refusing), (error: Error & { line?: number; hint: string }) => {
+        assert.equal(error.line, line)
+        assert.match(error.hint, /^Its own build failed/)
+        return true
+      })
     })
   }
 

@@ -1,10 +1,18 @@
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Requirement } from '../lock.ts'
-import { ResolutionFailed } from '../resolution.ts'
+import { ResolutionFailed, type ResolverRefused } from '../resolution.ts'
 import type { InterpreterSpec } from '../spec.ts'
+import { parseRequirement } from './requirement-lines.ts'
+
+/** How uv begins before the log of a build, which may hold any words. */
+const BUILD_FAILED = /^Failed to (?:download and )?build (?:`([^`]+)`)?/
 
 /** What uv says, and what to do about it. The first that fits. */
 const HINTS: [pattern: RegExp, hint: string][] = [
+  [
+    BUILD_FAILED,
+    'Its own build failed: ask for a version that has a wheel, or a base-image that has what its build needs.',
+  ],
   [
     /Couldn't parse|Expected `|Unexpected|Invalid/,
     'Correct this line: a requirement looks like name==1.2.3 or name>=1,<2.',
@@ -26,10 +34,6 @@ const HINTS: [pattern: RegExp, hint: string][] = [
     /no usable wheels|no wheels with a matching/,
     'Ask for a version that has a wheel for this platform, or another python-version.',
   ],
-  [
-    /Failed to (?:build|download and build)|build backend/i,
-    'Its own build failed: ask for a version that has a wheel, or a base-image that has what its build needs.',
-  ],
   [/depends on|unsatisfiable/, 'Loosen one of these requirements, or leave the version open.'],
   [
     /Failed to fetch[\s\S]*\b40[34]\b/,
@@ -41,12 +45,26 @@ const HINTS: [pattern: RegExp, hint: string][] = [
   ],
 ]
 
+/** A line that asks for something. */
+interface Asked extends Requirement {
+  /** Where it names something of the code, from the root. */
+  local?: { path: string }
+  /** The repository that it names. */
+  git?: string
+}
+
 /** The resolver's own explanation in full, with the line of the user's files that it is about. */
-export function explainUv(said: string, spec: InterpreterSpec, requirements: Requirement[]): ResolutionFailed {
+export function explainUv(
+  { message: said, hint: stated }: Pick<ResolverRefused, 'message' | 'hint'>,
+  spec: InterpreterSpec,
+  requirements: Asked[],
+): ResolutionFailed {
   const message = said.trim().replace(/^error: /, '')
   const known = HINTS.find(([pattern]) => pattern.test(message))?.[1] ?? 'Correct what the resolver names.'
-  const hint = otherSystem(message, requirements) ?? known
-  const place = statedPlace(message, spec) ?? concerned(message, requirements)
+  const hint = stated ?? otherSystem(message, requirements) ?? known
+  const place = BUILD_FAILED.test(message)
+    ? ofBuild(message, requirements)
+    : (statedPlace(message, spec) ?? concerned(message, requirements))
   return new ResolutionFailed(place?.file ?? spec.path, place?.line, message, hint)
 }
 
@@ -82,6 +100,23 @@ function statedPlace(message: string, { files }: InterpreterSpec): { file: strin
   }
   const [, file, line] = /(\S+):(\d+):\d+$/m.exec(message) ?? []
   return file !== undefined && file in files ? { file, line: Number(line) } : undefined
+}
+
+/** The line that asks for what could not be built, or for what needs it in its turn. */
+function ofBuild(message: string, requirements: Asked[]): Asked | undefined {
+  // `old==1.0`, `old @ ./old`, `./old`; none where it may be one of several.
+  const what = BUILD_FAILED.exec(message)?.[1] ?? ''
+  const { name, target = '' } = parseRequirement(what)
+  const why = /^hint: .* was included because (.*)$/m.exec(message)?.[1] ?? ''
+  const needing = [...why.matchAll(/`([^`]+)`/g)].map((match) => normalizeName(match[1] ?? ''))
+  const path = target.replace(/^\.\/?/, '')
+  return (
+    requirements.find((each) => name !== undefined && each.name === name) ??
+    requirements.find(({ local, git }) =>
+      git === undefined ? target !== '' && local?.path === path : what.includes(git),
+    ) ??
+    requirements.find((each) => needing.includes(each.name))
+  )
 }
 
 /** The first line whose package the message names as the user's own wish, else names at all, else names a file of. */

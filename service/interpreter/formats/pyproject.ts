@@ -117,7 +117,7 @@ function unpinned(rows: ProjectRequirement[], artifacts: Artifact[]): string[] {
 }
 
 function explain(error: ResolverRefused, spec: InterpreterSpec, { requirements }: Project): ResolutionFailed {
-  if (error.step === 'uv') return explainUv(error.message, spec, requirements)
+  if (error.step === 'uv') return explainUv(error, spec, requirements)
   if (error.step === 'git') {
     const place = placeOfRepository(error.message, spec.files)
     return new ResolutionFailed(place?.file ?? spec.path, place?.line, error.message, error.hint ?? '')

@@ -30,6 +30,7 @@ export const requirementsFormat: Format = {
         files: { ...spec.files, ...contents.texts },
         path: spec.path,
         prereleases: contents.options.has('--pre'),
+        preferBinary: contents.options.has('--prefer-binary'),
         sources: contents.sources,
         indexes: contents.indexes,
         ...(hashes ? { hashes } : {}),
@@ -106,7 +107,7 @@ function placeOf(rows: Row[], name: string): Place | undefined {
 }
 
 function explain(error: ResolverRefused, spec: InterpreterSpec, { rows, texts }: Contents): ResolutionFailed {
-  if (error.step === 'uv') return explainUv(error.message, { ...spec, files: { ...spec.files, ...texts } }, rows)
+  if (error.step === 'uv') return explainUv(error, { ...spec, files: { ...spec.files, ...texts } }, rows)
   const place =
     error.step === 'git'
       ? rows.find(({ git }) => git !== undefined && error.message.includes(git))
