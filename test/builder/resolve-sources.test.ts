@@ -163,11 +163,11 @@ describe('git repositories', () => {
 
 describe('indexes that a file names', () => {
   for (const [line, message] of [
-    ['--index-url http://example.org/simple', /example\.org is not one of https:/],
-    ['--extra-index-url https://10.0.0.1/simple', /10\.0\.0\.1 is private/],
+    ['--index-url http://example.org/simple', /^requirements\.txt:2: the index at example\.org is not one of https:/],
+    ['--extra-index-url https://10.0.0.1/simple', /^requirements\.txt:2: the index at 10\.0\.0\.1 is private/],
   ] as const) {
     test(`${line} is refused`, async () => {
-      assert.match((await refused({ 'requirements.txt': `${line}\nidna\n` })).message, message)
+      assert.match((await refused({ 'requirements.txt': `idna\n${line}\n` })).message, message)
     })
   }
 

@@ -143,6 +143,9 @@ describe('requirements.txt', () => {
     const six = (await resolve('six==1.16.0\n')).artifacts[0]
     const right = await resolve(`six==1.16.0 --hash=sha256:${six?.sha256}\n`)
     assert.equal(right.artifacts[0]?.filename, six?.filename)
+    const idna = (await resolve('idna==3.7\n')).artifacts[0]
+    const urls = `${idna?.url} --hash=sha256:${idna?.sha256}\nsix @ ${six?.url}#sha256=${six?.sha256}\n`
+    assert.deepEqual(pins(await resolve(urls)), ['idna==3.7', 'six==1.16.0'])
     const wrong = await refusal(resolve(`# all\nsix==1.16.0 --hash=sha256:${'0'.repeat(64)}\n`))
     assert.match(wrong.message, /^requirements.txt:2: six: no file of version 1.16.0 has one of the given hashes/)
     const missing = await refusal(resolve(`six==1.16.0 --hash=sha256:${six?.sha256}\nidna==3.7\n`))

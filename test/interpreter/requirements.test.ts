@@ -10,7 +10,7 @@ import { exampleProbe } from '../support/probe.ts'
 
 const request = { interpreter: 'requirements.txt' }
 
-async function load(files: Record<string, string>) {
+async function load(files: Record<string, string | Buffer>) {
   return loadSpec(codeFiles(files), request)
 }
 
@@ -229,6 +229,11 @@ two @ file:./.meadow-git/1 ; sys_platform == "linux"
     assert.deepEqual(locate(spec, 'the-app'), { file: 'app/requirements.txt', line: 2 })
   })
 
+  test('a project whose pyproject.toml no build backend could read', async () => {
+    const files = { 'requirements.txt': '-e .\n', 'pyproject.toml': Buffer.from('\ufeff[project]\n', 'utf16le') }
+    await assert.rejects(load(files), /^EnvironmentFileError: pyproject\.toml: is not UTF-8$/)
+  })
+
   test('a file that is not there', async () => {
     await assert.rejects(load({}), /requirements.txt: there is no such file/)
   })
@@ -265,6 +270,8 @@ describe('the lock of a requirements file', () => {
     assert.deepEqual(asked.hashes, { six: [a, b], rich: [] })
     const { asked: required } = await lockOf({ 'requirements.txt': '--require-hashes\nsix==1\n' }, empty)
     assert.deepEqual(required.hashes, { six: [] })
+    const urls = `https://example.org/a-1.0.tar.gz --hash=sha256:${a}\nb @ https://example.org/b.zip#sha256=${b}\n`
+    assert.deepEqual((await lockOf({ 'requirements.txt': urls }, empty)).asked.hashes, { '': [a], b: [b] })
   })
 
   const files = { 'requirements.txt': '# ü\nrequests==2.32.3\nurllib3==1.20\nnum py==1\n' }

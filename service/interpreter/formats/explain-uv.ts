@@ -21,13 +21,17 @@ const HINTS: [pattern: RegExp, hint: string][] = [
     /extra not found|The dependency group .* was not found/,
     'Name a group or extra that pyproject.toml has, or take the input out.',
   ],
+  [
+    /was found on .*, but not at the requested version/,
+    'A package comes from the first index that has its name, the extra ones before the others: ask for a version that this one has. Or write a pyproject.toml that names the extra index with "explicit = true" in [[tool.uv.index]], and in [tool.uv.sources] what comes from it.',
+  ],
   [/was not found in/, 'Check the spelling of the name, and that the index of the service has the package.'],
   [
     /there is no version of|only the following versions/,
     'Ask for a version that was released; look it up on the index.',
   ],
   [
-    /Requires-Python|requires Python|current Python version/i,
+    /Requires-Python|requires Python|(?:current|requested) Python version/i,
     'Ask for another version of it, or for another python-version.',
   ],
   [
