@@ -143,6 +143,24 @@ describe('git repositories', () => {
     ])
   })
 
+  test('what a repository asks for in its turn is one line to the resolver, or refused', async () => {
+    const evil = await TestRepository.make(join(parts.folder, 'git/evil.git'))
+    for (const [target, message] of [
+      ['evil.git#subdirectory=a%0A--extra-index-url%20http://127.0.0.1:9/', /subdirectory=a%0A--extra\S+ is no path/],
+      ['evil.git#subdirectory=../../up', /subdirectory=\.\.\/\.\.\/up leads outside/],
+      ["evil.git ; python_version > '3' --hash=sha256:aa --extra-index-url http://127.0.0.1:9/", /is no requirement/],
+      ["evil.git ; python_version > '3' \\\\", /is no requirement/],
+    ] as const) {
+      await evil.commit(
+        { 'pyproject.toml': pyproject('evil', []).replace('[]', `["deep @ git+${host.url}${target}"]`) },
+        { ref: 'refs/heads/main' },
+      )
+      const error = await refused({ 'requirements.txt': `idna\nevil @ git+${host.url}evil.git@main\n` })
+      assert.match(error.message, /^requirements\.txt:2: .*evil\.git: pyproject\.toml:7: /)
+      assert.match(error.message, message)
+    }
+  })
+
   test('one that asks for credentials, a tag that is not there, a host that is private: named by line', async () => {
     const lib = await TestRepository.make(join(parts.folder, 'git/some.git'))
     await lib.commit({ 'pyproject.toml': pyproject('some') }, { ref: 'refs/heads/main' })

@@ -31,6 +31,7 @@ export function gitSource(place: Place, target: string): (Repository & { egg?: s
   const options = new URLSearchParams(fragment)
   const subdirectory = posix.normalize(options.get('subdirectory') || '.').replace(/\/+$/, '')
   if (/^(?:\/|\.\.)/.test(subdirectory)) throw fail(`subdirectory=${subdirectory} leads outside`, 'Correct it.')
+  if (/\p{Cc}/u.test(subdirectory)) throw fail(`subdirectory=${encodeURI(subdirectory)} is no path`, 'Correct it.')
   const egg = options.get('egg') ?? undefined
   if (egg && !/^[A-Za-z0-9][\w.-]*(?:\[[\w.,-]*\])?$/.test(egg)) throw fail(`egg=${egg} is no name`, 'Correct it.')
   return {

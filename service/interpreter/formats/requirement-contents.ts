@@ -11,6 +11,7 @@ import { gitSource } from './git-sources.ts'
 import { checkIndex, checkOption, checkRequirement } from './requirement-checks.ts'
 import { type ParsedRequirement, parseRequirement } from './requirement-lines.ts'
 import { isPath, type LocalSource, linksFolder, localSource, type TreePaths } from './requirement-sources.ts'
+import { isOneLine } from './resolver-line.ts'
 
 /** A line that asks for a package, or limits one. */
 export interface Row extends Requirement {
@@ -185,7 +186,7 @@ function named(name: string | undefined, isNamed: boolean, path: string): string
  * @throws {EnvironmentFileError}
  */
 function checkLine({ file, line }: Place, text: string): void {
-  if (!/\\$|[^\P{Cc}\t]|[\p{Zl}\p{Zp}]/u.test(text)) return
+  if (isOneLine(text)) return
   throw new EnvironmentFileError(
     file,
     line,
