@@ -49,6 +49,8 @@ const HINTS: [pattern: RegExp, hint: string][] = [
   ],
 ]
 
+const IMAGE_STAYS = 'Packages of the base image stay in the version that it has.'
+
 /** A line that asks for something. */
 interface Asked extends Requirement {
   /** Where it names something of the code, from the root. */
@@ -65,7 +67,8 @@ export function explainUv(
 ): ResolutionFailed {
   const message = said.trim().replace(/^error: /, '')
   const known = HINTS.find(([pattern]) => pattern.test(message))?.[1] ?? 'Correct what the resolver names.'
-  const hint = stated ?? otherSystem(message, requirements) ?? known
+  const ofImage = spec.imageDigest !== undefined && /unsatisfiable/.test(message) ? ` ${IMAGE_STAYS}` : ''
+  const hint = stated ?? otherSystem(message, requirements) ?? known + ofImage
   const place = BUILD_FAILED.test(message)
     ? ofBuild(message, requirements)
     : (statedPlace(message, spec) ?? concerned(message, requirements))
