@@ -1,18 +1,19 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
+import type { Builder } from '../../service/builder/builder.ts'
 import { loadSpec } from '../../service/interpreter/formats.ts'
-import { STEP } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { type IndexServer, indexServer, publicIndex } from '../support/index-server.ts'
 import { makeOldSdist, makeSdist } from '../support/package-index.ts'
-import { pins, refusal, resolvingSources } from '../support/resolving.ts'
+import { ASK, pins, refusal, resolvingSources } from '../support/resolving.ts'
 import { makeWheel, wheelFilename } from '../support/wheels.ts'
 
 /** Releases that are source distributions alone, as pip takes them: an index whose newest ones have no wheel. */
 
 const { parts, base, probe, resolve } = await resolvingSources()
 let server: IndexServer
+let builder: Builder
 const ended: (() => unknown)[] = []
 before(async () => {
   const files = {
@@ -27,6 +28,8 @@ before(async () => {
     ],
   }
   server = await indexServer({ after: (end: never) => ended.push(end) } as never, files, await publicIndex(parts))
+  // Containers of other classes do not reach this machine.
+  builder = parts.another({ indexUrl: server.url('ours'), network: 'open' })
 })
 after(async () => {
   for (const end of ended) await end()
@@ -42,14 +45,11 @@ function setup(name: string, first: string): string {
 }
 
 /** The lock of a requirements file, and what was reported meanwhile. */
-async function lockOf(text: string, timeout?: number) {
-  const limits = timeout === undefined ? {} : { limits: { timeout } }
-  // Containers of other classes do not reach this machine.
-  const builder = parts.another({ indexUrl: server.url('ours'), network: 'open', ...limits })
+async function lockOf(text: string, by = builder) {
   const spec = await loadSpec(codeFiles({ 'requirements.txt': text }), { interpreter: 'requirements.txt' })
   const lines: string[] = []
   const report = (line: string) => void lines.push(line)
-  return { lock: await builder.resolve(base, spec, probe, { ...STEP, report }), lines }
+  return { lock: await by.resolve(base, spec, probe, { ...ASK, report }), lines }
 }
 
 describe('the newest release has no wheel', () => {
@@ -86,7 +86,8 @@ describe('a setup.py', () => {
   })
 
   test('that hangs: the line, and the setting', async () => {
-    const error = await refusal(lockOf('build\nslow\n', 5_000))
+    const hasty = parts.another({ indexUrl: server.url('ours'), network: 'open', limits: { timeout: 5_000 } })
+    const error = await refusal(lockOf('build\nslow\n', hasty))
     assert.match(
       error.message,
       /^requirements\.txt:2: Failed to build `slow==1\.0`\n {2}cause: \S+.* more than 5 seconds/,
