@@ -44,7 +44,7 @@ describe('projects of the code', () => {
     const lines: string[] = []
     const files = {
       'requirements.txt': '-e ./old\n',
-      'old/setup.py': setup('import sys; assert not sys.prefix.startswith("/opt/env"); open("needed.txt").read()'),
+      'old/setup.py': setup('import os; assert not os.path.exists("/opt/env"); open("needed.txt").read()'),
       'old/needed.txt': '',
     }
     const { artifacts } = await resolve(files, {}, lines)

@@ -21,7 +21,7 @@ before(async () => {
       wheel('fresh', '1.0'),
       makeSdist('fresh', 'raise RuntimeError("built")', '2.0'),
       wheel('old', '1.0'),
-      makeOldSdist('old', setup('old', 'import sys; assert not sys.prefix.startswith("/opt/env")'), '2.0'),
+      makeOldSdist('old', setup('old', 'import os; assert not os.path.exists("/opt/env")'), '2.0'),
       wheel('build', '1.0'),
       makeOldSdist('broken', setup('broken', 'raise RuntimeError("Invalid, Unexpected, Expected `x`")')),
       makeOldSdist('slow', setup('slow', 'import time; time.sleep(600)')),
