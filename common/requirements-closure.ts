@@ -1,7 +1,8 @@
 import { posix } from 'node:path'
 import { EnvironmentFileError } from './environment-file-error.ts'
 import { environmentText } from './environment-text.ts'
-import { requirementLines } from './requirement-lines.ts'
+import { type LineOption, lineOption, requirementLines } from './requirement-lines.ts'
+import { withoutCredentials } from './without-credentials.ts'
 
 /** More files than this are a mistake or an attack. */
 const MAX_FILES = 500
@@ -10,7 +11,10 @@ const MAX_FILES = 500
 interface Reference {
   line: number
   option: string
+  /** As it is written. */
   target: string
+  /** From the root. */
+  path: string
 }
 
 /**
@@ -30,7 +34,7 @@ export async function requirementsClosure(
     if (bytes === undefined) return false
     const text = environmentText(file, bytes)
     files.set(file, text)
-    for (const reference of references(text)) {
+    for (const reference of references(file, text)) {
       const target = insideTree(file, reference)
       const fail = (message: string, hint: string) => new EnvironmentFileError(file, reference.line, message, hint)
       if (files.size >= MAX_FILES) throw fail(`more than ${MAX_FILES} files are included`, 'Include fewer.')
@@ -54,11 +58,23 @@ export async function requirementsClosure(
   return Object.fromEntries([...files].sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-function insideTree(file: string, { line, option, target }: Reference): string {
-  const fail = (why: string, hint: string) => new EnvironmentFileError(file, line, `${option} ${target} ${why}`, hint)
+/** The file that a `-r` or `-c` names, from the root as the file is that it stands in; undefined for other options. */
+export function includedBy(
+  file: string,
+  { name, words: [target] }: LineOption,
+): { path: string; constraint: boolean } | undefined {
+  const constraint = name === '-c' || name === '--constraint'
+  if (target === undefined || !(constraint || name === '-r' || name === '--requirement')) return undefined
+  return { path: posix.normalize(posix.join(posix.dirname(file), target)), constraint }
+}
+
+function insideTree(file: string, { line, option, target, path }: Reference): string {
+  const said = `${option} ${withoutCredentials(target)}`
+  const fail = (why: string, hint: string) => new EnvironmentFileError(file, line, `${said} ${why}`, hint)
   if (/^[a-z][a-z0-9+.-]*:\/?\//i.test(target)) throw fail('is a URL', 'Commit that file and include it by its path.')
   if (target.includes('\\')) throw fail('has a backslash', 'Write / between the parts of a path.')
-  const path = posix.normalize(posix.join(posix.dirname(file), target))
+  // The resolver reads these files too, and to it they mean something else than a part of a name.
+  if (/["'#\p{Cc}]|\$\{/u.test(target)) throw fail('has a quote, # or ${ in its name', 'Give that file another name.')
   if (target.startsWith('/') || path.startsWith('../') || path === '..') {
     throw fail('leads outside the repository', 'Include only files of the repository, by relative paths.')
   }
@@ -66,16 +82,10 @@ function insideTree(file: string, { line, option, target }: Reference): string {
 }
 
 /** The `-r` and `-c` lines of a requirements file, in order. */
-function references(text: string): Reference[] {
+function references(file: string, text: string): Reference[] {
   return requirementLines(text).flatMap(({ line, text }) => {
-    const match = /^(-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+|(?<=^-[rc]))(\S.*)$/.exec(text)
-    const [, option, rest] = match ?? []
-    return option && rest ? [{ line, option, target: unquoted(rest) }] : []
+    const option = lineOption(text)
+    const included = option && includedBy(file, option)
+    return included ? [{ line, option: option.name, target: option.words[0] ?? '', path: included.path }] : []
   })
-}
-
-/** The first word, with the quotes of a shell taken off: pip splits such lines as a shell does. */
-function unquoted(text: string): string {
-  const match = /^(?:"([^"]*)"|'([^']*)'|(\S+))/.exec(text)
-  return match?.[1] ?? match?.[2] ?? match?.[3] ?? text
 }

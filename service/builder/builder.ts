@@ -90,8 +90,8 @@ export interface Builder {
   /** Asks a base image's Python about itself. */
   probe(base: BaseImage, options: StepOptions): Promise<Probe>
   /**
-   * Turns a spec into a lock for one probe. Without building anything where that gives an answer, so a release without
-   * a fitting wheel is passed over for one that has it; where nothing else will do, metadata is built in the base.
+   * Turns a spec into a lock for one probe. The newest release that fits counts, though it be a source distribution
+   * alone; where that does not say by itself what it needs, its metadata is built in the base.
    * @throws {ResolutionFailed} with the resolver's own explanation, in full
    */
   resolve(base: BaseImage, spec: InterpreterSpec, probe: Probe, options: ResolveOptions): Promise<Lock>

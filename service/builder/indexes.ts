@@ -18,7 +18,7 @@ export function checkIndexes(urls: string[], configured: string | undefined): vo
     if (configured !== undefined && new URL(url).host === new URL(configured).host) continue
     const { protocol, host, hostname } = new URL(url)
     const refuse = (why: string) =>
-      new ResolverRefused('index', `the index at ${host} ${why}`, undefined, { hint: HINT })
+      new ResolverRefused('index', `the index at ${host} ${why}`, undefined, { hint: HINT, url })
     if (protocol !== 'https:') throw refuse('is not one of https:')
     if (hostIsPrivate(hostname)) throw refuse('is private')
   }

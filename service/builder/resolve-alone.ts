@@ -4,14 +4,15 @@ import type { InstalledPackage, Probe } from '../interpreter/probe.ts'
 import { type FilesRequest, ResolverRefused } from '../interpreter/resolution.ts'
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
 import type { ResolveOptions } from './builder.ts'
-import type { BuilderContext } from './context.ts'
+import { type BuilderContext, LimitReached } from './context.ts'
 import { putUv, UV } from './put-uv.ts'
 import { pythonSource } from './python-source.ts'
 import { BUILDER_ENV } from './resolver-pool.ts'
 import type { StagedSources } from './staged-sources.ts'
 import { Step, StepFailed } from './step.ts'
 import { STEP_FOLDER, textsTar } from './step-spec.ts'
-import { UV_CONFIG, uvCompileArguments, uvConfig } from './uv.ts'
+import { NO_BUILDS, UV_CACHE, UV_CONFIG, uvCompileArguments, uvConfig } from './uv.ts'
+import { UV_LOG, UvLog } from './uv-log.ts'
 
 /** Bytes; a lock of a thousand packages has less than a tenth of it. */
 const MOST_LOCK = 64 * 2 ** 20
@@ -34,15 +35,16 @@ export async function resolveAlone(
   { context, image }: { context: BuilderContext; image: () => Promise<string> },
   { base, probe, installed }: Target,
   { files, ...request }: FilesRequest & { overrides: boolean },
-  { staged, builds }: { staged: StagedSources | undefined; builds: boolean },
+  { staged, builds, sources }: { staged: StagedSources | undefined; builds: boolean; sources: boolean },
   options: ResolveOptions,
 ): Promise<string> {
-  const uv = uvCompileArguments(probe, { ...request, builds })
+  const uv = uvCompileArguments(probe, { ...request, sources })
   const builder = await image()
   const [program, python] = builds
     ? ([UV, probe.executable] as const)
     : ([`${BUILDER_ENV}/bin/uv`, `${BUILDER_ENV}/bin/python3`] as const)
   const withImage = installed.length === 0 ? [] : [python, '-I', '-c', pythonSource('image_packages'), INSTALLED]
+  const log = new UvLog(FOLDER, options.report)
   await using step = await Step.open(
     context,
     {
@@ -50,16 +52,21 @@ export async function resolveAlone(
       image: builds ? base.reference : builder,
       command: [...withImage, program, '--directory', FOLDER, ...uv, '--python', python],
       user: '0:0',
-      env: { UV_CACHE_DIR: '/tmp/uv', SOURCE_DATE_EPOCH: '946684800', ...(builds ? staged?.versions : {}) },
+      env: {
+        UV_CACHE_DIR: builds ? '/tmp/uv' : UV_CACHE,
+        SOURCE_DATE_EPOCH: '946684800',
+        ...(builds ? { ...staged?.versions, RUST_LOG: UV_LOG } : {}),
+      },
       network: context.network,
       watchDisk: true,
       files: {
+        ...(builds ? {} : NO_BUILDS),
         [UV_CONFIG]: uvConfig(context.indexUrl),
         [INSTALLED]: JSON.stringify(installed),
         ...inFolder(files),
       },
     },
-    options,
+    { ...options, report: log.take },
   )
   if (builds) await putUv(context, builder, step.container, options.signal)
   if (staged) {
@@ -73,8 +80,10 @@ export async function resolveAlone(
   try {
     await step.finish()
   } catch (error) {
-    if (error instanceof StepFailed) throw new ResolverRefused('uv', error.log.replaceAll(`${FOLDER}/`, ''))
-    throw error
+    if (error instanceof StepFailed) throw new ResolverRefused('uv', log.failure(error.log))
+    if (!(error instanceof LimitReached)) throw error
+    const { message, hint } = error
+    throw new ResolverRefused('uv', log.ended(message, step.log), undefined, { hint })
   }
   return insideFolder(lock)
 }

@@ -6,10 +6,8 @@ import { checkIndexes, indexOf, lookups } from './indexes.ts'
 import { resolveAlone, type Target } from './resolve-alone.ts'
 import type { PoolRequest, ResolverPool } from './resolver-pool.ts'
 import { StagedSources } from './staged-sources.ts'
-import { OVERRIDES, PROJECT_CONFIG, uvCompileArguments, uvProjectConfig } from './uv.ts'
+import { NEEDS_BUILD, OVERRIDES, PROJECT_CONFIG, uvCompileArguments, uvProjectConfig } from './uv.ts'
 
-/** How uv says that nothing but a build would do. */
-const NEEDS_BUILD = /building from source is disabled|Building source distributions(?: .*)? is disabled/
 interface FilesParts {
   context: BuilderContext
   pool: ResolverPool
@@ -39,7 +37,7 @@ export async function resolveFiles(
   }
 }
 
-/** Without building anything where that gives an answer. */
+/** Without building anything where what is needed says by itself what it needs. */
 async function resolveStaged(
   parts: FilesParts,
   at: Target,
@@ -57,24 +55,27 @@ async function resolveStaged(
   const { context, pool } = parts
   const { indexUrl } = context
   const index = indexOf(request, indexUrl)
-  const about = { ...target, ...(index !== undefined && { index }), ...projectOf(request) }
+  const about = {
+    ...{ ...target, ...(index !== undefined && { index }), ...projectOf(request) },
+    universal: lookups(at.probe, request, indexUrl),
+  }
   const config = request.project && { [PROJECT_CONFIG]: uvProjectConfig(request.project.uv.settings, indexUrl) }
   const files = { ...request.files, ...staged?.files, ...config }
   const whole = { ...request, files, overrides: OVERRIDES in files }
-  const chosen = async (text: string, more: Pick<PoolRequest, 'universal'> = {}) =>
-    await pool.ask({ ...about, ...more, lock: staged?.lock(text) ?? text }, options)
+  const chosen = async (text: string) => await pool.ask({ ...about, lock: staged?.lock(text) ?? text }, options)
+  const canBuild = at.probe.libc.name === 'glibc'
+  const sources = canBuild && request.preferBinary !== true
   try {
     if (staged?.hasArchives)
-      return await chosen(await resolveAlone(parts, at, whole, { staged, builds: false }, options))
-    const uv = uvCompileArguments(at.probe, { ...whole, builds: false })
+      return await chosen(await resolveAlone(parts, at, whole, { staged, builds: false, sources }, options))
+    const uv = uvCompileArguments(at.probe, { ...whole, sources })
     const resolved = await pool.ask({ ...about, files, arguments: uv }, options)
     return staged && staged.lock(resolved.text) !== resolved.text ? await chosen(resolved.text) : resolved
   } catch (error) {
-    if (!needsBuild(error) || at.probe.libc.name !== 'glibc') throw error
+    if (!needsBuild(error) || !canBuild) throw error
   }
-  options.report('no wheel of some package fits: building its metadata from source')
-  const lock = await resolveAlone(parts, at, whole, { staged, builds: true }, options)
-  return await chosen(lock, { universal: lookups(at.probe, request, indexUrl) })
+  options.report('some package without a wheel says what it needs only when it is built: building its metadata')
+  return await chosen(await resolveAlone(parts, at, whole, { staged, builds: true, sources: true }, options))
 }
 
 /** The indexes that the user's files name. */

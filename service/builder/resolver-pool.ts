@@ -13,7 +13,7 @@ import type { BuilderContext } from './context.ts'
 import { ask, type KeepOptions, type KeptStep, KeptSteps, openKept } from './kept-steps.ts'
 import { pythonProgram } from './python-source.ts'
 import { STEP_FOLDER } from './step-spec.ts'
-import { UV_CONFIG, uvConfig } from './uv.ts'
+import { NO_BUILDS, UV_CACHE, UV_CONFIG, uvConfig } from './uv.ts'
 
 /** The environment of the builder image. */
 export const BUILDER_ENV = '/opt/env'
@@ -68,7 +68,7 @@ interface Answer {
 
 /**
  * Resolvers in containers of the builder image, kept ready with what they have learned of the index. They run no code
- * that users chose (`--no-build`).
+ * that users chose: nothing can be built there.
  */
 export class ResolverPool {
   readonly #steps: KeptSteps<KeptStep>
@@ -87,9 +87,13 @@ export class ResolverPool {
       name: 'resolving',
       command: [`${BUILDER_ENV}/bin/python3`, '-I', PROGRAM_FOLDER],
       user: '0:0',
-      env: { UV_CACHE_DIR: '/tmp/uv' },
+      env: { UV_CACHE_DIR: UV_CACHE },
       network: context.network,
-      files: { [UV_CONFIG]: uvConfig(context.indexUrl), ...inFolder(PROGRAM_FOLDER, pythonProgram(program)) },
+      files: {
+        ...NO_BUILDS,
+        [UV_CONFIG]: uvConfig(context.indexUrl),
+        ...inFolder(PROGRAM_FOLDER, pythonProgram(program)),
+      },
     }
     this.#steps = new KeptSteps((step) => openKept(context, image, spec, step), options)
   }

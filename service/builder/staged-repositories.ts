@@ -1,5 +1,8 @@
 import { posix } from 'node:path'
 import { EnvironmentFileError } from '../../common/environment-file-error.ts'
+import { gitSource } from '../interpreter/formats/git-sources.ts'
+import { lineAt } from '../interpreter/formats/lock-places.ts'
+import { isOneLine } from '../interpreter/formats/resolver-line.ts'
 import { projectFiles } from '../interpreter/project-files.ts'
 import { type GitSource, type Repository, ResolverRefused } from '../interpreter/resolution.ts'
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
@@ -97,13 +100,23 @@ export class StagedRepositories {
   /** Repositories that a project asks for: the resolver is told where they are. */
   async follow(path: string, text: string): Promise<void> {
     if (this.#isProject && IS_PROJECT.test(path)) return
-    for (const [, quote = '', name = '', extras = '', target = '', rest = ''] of text.matchAll(GIT_REQUIREMENT)) {
-      const [base = '', fragment = ''] = target.split('#', 2)
-      const [, url = '', ref] = /^(\w+:\/\/[^/]*\/.*?)(?:@([^@/][^@]*))?$/.exec(base) ?? []
-      const subdirectory = new URLSearchParams(fragment).get('subdirectory') ?? undefined
-      const at = await this.#placeOf({ url, ...(ref && { ref }), ...(subdirectory && { subdirectory }) })
-      const marker = quote === '' ? rest.trim() : rest.split(quote, 1)[0]
-      const override = `${name}${extras} @ file:./${posix.join(at, subdirectory ?? '')}${marker ? ` ; ${marker}` : ''}\n`
+    for (const match of text.matchAll(GIT_REQUIREMENT)) {
+      const [whole, quote = '', name = '', extras = '', target = '', rest = ''] = match
+      const place = { file: path, line: lineAt(text, match.index) ?? 1 }
+      const source = gitSource(place, `git+${target}`)
+      if (source === undefined) continue
+      const at = await this.#placeOf(source)
+      const marker = quote === '' ? rest.trim() : (rest.split(quote, 1)[0] ?? '')
+      // What is behind it would be read as an option, and might name an index.
+      if (!isOneLine(marker) || /(?:^|\s)[-#]/.test(marker)) {
+        throw new EnvironmentFileError(path, place.line, `${whole} is no requirement`, 'Correct its marker.')
+      }
+      const folder = posix
+        .join(at, source.subdirectory ?? '')
+        .split('/')
+        .map(encodeURIComponent)
+        .join('/')
+      const override = `${name}${extras} @ file:./${folder}${marker ? ` ; ${marker}` : ''}\n`
       this.files[OVERRIDES] = (this.files[OVERRIDES] ?? '') + override
     }
   }

@@ -93,7 +93,7 @@ export class StagedSources {
 
   /** The resolver's words in terms of what was asked for. */
   explain(message: string): string {
-    return message.replace(/(?:file:\/\/\S*)?\.meadow-git\/(\d+)/g, (whole, place: string) => {
+    return message.replace(/(?:file:\/\/\S*|\.\/)?\.meadow-git\/(\d+)/g, (whole, place: string) => {
       const from = this.#repositories.fetched.find(({ at }) => at === `.meadow-git/${place}`)
       return from ? `git+${from.url}@${shortRef(from.ref ?? 'HEAD')}` : whole
     })

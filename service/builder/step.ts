@@ -82,6 +82,11 @@ export class Step implements AsyncDisposable {
     return this.#attachment.stdout
   }
 
+  /** The end of what it said on stderr so far. */
+  get log(): string {
+    return this.#log
+  }
+
   get container(): Container {
     return this.#container
   }

@@ -39,13 +39,21 @@ const COMMON = [
   ...['--no-python-downloads', '--no-progress', '--color', 'never'],
 ]
 
+/** Where uv keeps what it has learned of indexes, where no code of packages may run. */
+export const UV_CACHE = `${STEP_FOLDER}/uv-cache`
+/** Has a file where uv would have the folder that it builds in: it reads what sources say of themselves, and builds none. */
+export const NO_BUILDS = { [`${UV_CACHE}/builds-v0`]: '' }
+/** How it says that it would have to. */
+export const NEEDS_BUILD =
+  /failed to create directory `[^`]*\/builds-v0`|building from source is disabled|Building source distributions(?: .*)? is disabled/
+
 /** What uv is to make a lock of. */
 export interface CompileWish {
   /** A requirements file or a pyproject.toml. */
   path: string
   prereleases: boolean
-  /** Whether source distributions may be built for their metadata. */
-  builds: boolean
+  /** Whether a release may be chosen that is only a source distribution, and may need a build to say what it needs. */
+  sources: boolean
   project?: ProjectWish
   /** Whether there are any in `OVERRIDES`. */
   overrides?: boolean
@@ -57,14 +65,14 @@ export const OVERRIDES = '.meadow-overrides.txt'
 
 /** uv's arguments to make a pylock.toml of a requirements file or a pyproject.toml. */
 export function uvCompileArguments(probe: Probe, wish: CompileWish): string[] {
-  const { path, prereleases, builds, project, indexes } = wish
+  const { path, prereleases, sources, project, indexes } = wish
   return [
     ...['pip', 'compile', ...(project?.dependencies === false ? [] : [path]), ...COMMON],
     ...['--config-file', project ? PROJECT_CONFIG : UV_CONFIG],
     ...['--python-version', probe.version, '--python-platform', uvPlatform(probe)],
     ...(project?.extras ?? []).flatMap((extra) => ['--extra', extra]),
     ...(project?.groups ?? []).flatMap((group) => ['--group', `${path}:${group}`]),
-    ...(builds ? [] : ['--no-build']),
+    ...(sources ? [] : ['--no-build']),
     ...(prereleases ? ['--prerelease', 'allow'] : []),
     // What a project says to uv alone is not for a requirements file, which pip reads too.
     ...(project ? [] : ['--no-sources']),

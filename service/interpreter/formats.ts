@@ -16,6 +16,7 @@ import { pyprojectFormat } from './formats/pyproject.ts'
 import { requirementsFormat } from './formats/requirements.ts'
 import { uvLockFormat } from './formats/uv-lock.ts'
 import type { Lock } from './lock.ts'
+import { checkCredentials } from './lock-credentials.ts'
 import type { Probe } from './probe.ts'
 import { ResolutionFailed, type Resolve } from './resolution.ts'
 import type { FormatName, InterpreterSpec } from './spec.ts'
@@ -107,7 +108,9 @@ export async function lockSpec(spec: InterpreterSpec, probe: Probe, resolve: Res
       'Ask for another python-version or base-image, or widen requires-python.',
     )
   }
-  return await FORMATS[spec.format].lock(spec, probe, resolve)
+  const lock = await FORMATS[spec.format].lock(spec, probe, resolve)
+  checkCredentials(lock, spec)
+  return lock
 }
 
 /** What of a spec its user may not expect, in sentences. */

@@ -1,4 +1,5 @@
 import { posix } from 'node:path'
+import { EnvironmentFileError } from '../../common/environment-file-error.ts'
 import { environmentText } from '../../common/environment-text.ts'
 import type { CodeFiles } from './formats/format.ts'
 import type { EnvironmentFiles } from './spec.ts'
@@ -35,6 +36,7 @@ export async function projectFiles(code: Pick<CodeFiles, 'paths' | 'read'>, fold
 /**
  * The texts of these files of several projects, by path: what a lock of them depends on.
  * @param folders of the projects, inside the code tree
+ * @throws {EnvironmentFileError} for a description that is no UTF-8
  */
 export async function descriptions(
   code: Pick<CodeFiles, 'paths' | 'read'>,
@@ -44,8 +46,17 @@ export async function descriptions(
   const found: EnvironmentFiles = {}
   for (const path of new Set(paths.flat())) {
     const bytes = await code.read(path)
+    const isText = bytes?.includes(0) === false
+    if (bytes !== undefined && !isText && DESCRIPTIONS.includes(posix.basename(path))) {
+      throw new EnvironmentFileError(
+        path,
+        undefined,
+        'is not UTF-8',
+        'Save it as UTF-8 text: build backends read no other.',
+      )
+    }
     // Pictures that a readme shows, say nothing to a resolver.
-    if (bytes !== undefined && !bytes.includes(0)) found[path] = environmentText(path, bytes)
+    if (bytes !== undefined && isText) found[path] = environmentText(path, bytes)
   }
   return found
 }

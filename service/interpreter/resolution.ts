@@ -4,7 +4,10 @@ import type { CondaTarget } from './conda-target.ts'
 import type { Artifact } from './lock.ts'
 import type { Choice, EnvironmentFiles } from './spec.ts'
 
-/** sha256 hashes, in hex, that a user allows for each package by normalised name. */
+/**
+ * sha256 hashes, in hex, that a user allows for each package by normalised name; by an empty one for any that is named
+ * by its URL or path alone.
+ */
 export type AllowedHashes = Record<string, string[]>
 
 /** A project of poetry, and what of it is asked for. */
@@ -102,6 +105,8 @@ export interface FilesRequest {
   path: string
   /** Whether pre-releases count like releases. */
   prereleases: boolean
+  /** Whether an older release with a wheel goes before a newer one without. */
+  preferBinary?: boolean
   /** Where the file is a pyproject.toml. */
   project?: ProjectWish
   sources?: LocalSources
@@ -167,19 +172,22 @@ export class ResolverRefused extends Error {
   readonly elsewhere: Elsewhere | undefined
   /** The fix, where it does not depend on the format. */
   readonly hint: string | undefined
+  /** The address at fault, as the user's files have it. */
+  readonly url: string | undefined
   /** Whether the same may go well a little later. */
   readonly retryable: boolean
   constructor(
     step: RefusedStep,
     message: string,
     name?: string,
-    more: { elsewhere?: Elsewhere; hint?: string; retryable?: boolean } = {},
+    more: { elsewhere?: Elsewhere; hint?: string; url?: string; retryable?: boolean } = {},
   ) {
     super(message)
     this.step = step
     this.package = name
     this.elsewhere = more.elsewhere
     this.hint = more.hint
+    this.url = more.url
     this.retryable = more.retryable === true
   }
 }

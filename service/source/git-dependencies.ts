@@ -5,6 +5,7 @@ import { BUNDLE_LIMITS, type BundleLimits } from '../../common/bundle-format.ts'
 import { BundleRefused } from '../../common/bundle-refused.ts'
 import { GitFailed, git } from '../../common/git-process.ts'
 import { PassingError } from '../../common/hinted-error.ts'
+import { withoutCredentials } from '../../common/without-credentials.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { PrivateAddress } from '../fetch/url-guard.ts'
 import { hostIsPrivate } from '../policy/addresses.ts'
@@ -15,6 +16,7 @@ import { compositionOf, storeComposition } from './compose.ts'
 import { remoteConfig, strangersEnvironment } from './git.ts'
 import { guardsFor } from './public-host.ts'
 import { remoteError } from './remote.ts'
+import { commitsBeginning, SHORT_COMMIT } from './short-commit.ts'
 import { SubmoduleRefused } from './submodule-url.ts'
 import { type Submodule, withSubmodules } from './submodules.ts'
 import { Turns } from './turns.ts'
@@ -22,7 +24,8 @@ import { Turns } from './turns.ts'
 /** A git repository that packages are built from, at any host, without credentials. */
 export interface GitDependencies {
   /**
-   * The commit that a branch, a tag or the default branch is at now; 40 hex digits stand for themselves.
+   * The commit that a branch, a tag or the default branch is at now; 40 hex digits stand for themselves, 7 or more for
+   * the one commit that begins so.
    * @param ref as written after `@`; absent for the default branch
    * @throws {GitDependencyFailed}
    */
@@ -81,10 +84,19 @@ class Remotes implements GitDependencies {
     )
     const commit = names.map((name) => found.get(name)).find((id) => id !== undefined && COMMIT.test(id))
     if (commit !== undefined) return commit
+    const [short, ...more] = ref !== undefined && SHORT_COMMIT.test(ref) ? await this.#commits(url, ref, signal) : []
+    if (short !== undefined && more.length === 0) return short
     throw new GitDependencyFailed(
-      `${url} has no branch or tag ${ref ?? 'HEAD'}`,
-      'Correct what follows @; a commit is written with all of its 40 digits.',
+      short === undefined ? `${url} has no branch or tag ${ref ?? 'HEAD'}` : `${url} has several commits ${ref}…`,
+      'Correct what follows @; of a commit all 40 digits are best.',
     )
+  }
+
+  async #commits(url: string, short: string, signal: AbortSignal): Promise<string[]> {
+    const { folder } = this.#options
+    const clone = (options: string[], into: string) =>
+      this.#run(url, ['clone', '--quiet', ...options, '--', url, into], folder, signal)
+    return await commitsBeginning(short, clone, { folder, signal })
   }
 
   async tree(url: string, commit: string, signal: AbortSignal): Promise<CodeTree> {
@@ -153,7 +165,7 @@ class Remotes implements GitDependencies {
    * @throws {GitDependencyFailed} for a URL that is not fetched
    */
   async #checked(text: string, signal: AbortSignal): Promise<{ protocol: string; guards: string[] }> {
-    const refuse = (why: string, hint: string) => new GitDependencyFailed(`${withoutUser(text)} ${why}`, hint)
+    const refuse = (why: string, hint: string) => new GitDependencyFailed(`${withoutCredentials(text)} ${why}`, hint)
     // git@host:owner/name is no URL.
     if (!URL.canParse(text) || /^(?:git\+)?ssh:/i.test(text)) throw refuse(NEEDS_KEY, BY_HTTPS)
     const url = new URL(text)
@@ -193,7 +205,3 @@ function explained(url: string, commit: string | undefined, failed: GitFailed): 
 const NEEDS_KEY = 'is reached by a key, and there are no credentials yet'
 const BY_HTTPS = 'Depend on it by an https: URL that everybody can read.'
 const COMMIT_GONE = 'It may have been rewritten: name another commit, or lock anew.'
-
-function withoutUser(text: string): string {
-  return text.replace(/\/\/[^/@\s]*@/, '//')
-}

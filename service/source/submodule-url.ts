@@ -1,4 +1,5 @@
 import { HintedError } from '../../common/hinted-error.ts'
+import { withoutCredentials } from '../../common/without-credentials.ts'
 import { hostIsPrivate } from '../policy/addresses.ts'
 
 /** A submodule that can't be had. The message names it by its path. */
@@ -23,7 +24,7 @@ const SSH = /^(?:ssh|git):\/\/(?:[\w.-]+@)?([\w.-]+)(?::\d+)?\/(.+)$/
  */
 export function submoduleUrl(path: string, written: string, parent: string, base: URL): URL {
   const refuse = (why: string, hint = 'Give it an https: URL in .gitmodules.'): never => {
-    throw new SubmoduleRefused(path, `${JSON.stringify(withoutUser(written))} ${why}`, hint)
+    throw new SubmoduleRefused(path, `${JSON.stringify(withoutCredentials(written))} ${why}`, hint)
   }
   const relative = /^\.\.?\//.test(written)
   const url = (relative ? URL.parse(written, `${parent}/`) : URL.parse(atBase(written, base) ?? written)) ?? undefined
@@ -45,8 +46,4 @@ function atBase(written: string, base: URL): string | undefined {
   const [, host, path = ''] = SSH.exec(written) ?? (written.includes('://') ? [] : (SCP_LIKE.exec(written) ?? []))
   if (host === undefined || host.toLowerCase() !== base.hostname) return undefined
   return `${base.href.replace(/\/+$/, '')}/${path.replace(/^\/+/, '')}`
-}
-
-function withoutUser(text: string): string {
-  return text.replace(/\/\/[^/@\s]*@/, '//')
 }

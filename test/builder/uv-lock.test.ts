@@ -240,6 +240,9 @@ describe('projects of the code', () => {
     const { artifacts } = await resolve({ ...project, 'uv.lock': text })
     const { kind, url: found, commit } = artifacts.find(({ name }) => name === 'idna') ?? {}
     assert.deepEqual([kind, found, commit], ['vcs', url, id])
+    const secret = { ...project, 'uv.lock': text.replaceAll('https://example.org', 'https://me:s3cret@example.org') }
+    const error = await refusal(resolve(secret))
+    assert.match(error.message, /^uv\.lock:\d+: https:\/\/example\.org\/octo\/idna\.git holds a user name or password$/)
   })
 })
 

@@ -32,6 +32,8 @@ test('what an include may not be is said with file and line', async () => {
     ['-r a/../../up.txt', /^requirements\.txt:1: .*leads outside/],
     ['six # x\n-c /etc/passwd', /^requirements\.txt:2: .*leads outside/],
     ['-r https://example.org/r.txt', /^requirements\.txt:1: .*is a URL/],
+    ['-r https://me:s3cret@example.org/r.txt', /^requirements\.txt:1: -r https:\/\/example\.org\/r\.txt is a URL/],
+    ['-r "a#b.txt"', /^requirements\.txt:1: .*has a quote, # or/],
     ['-r file:///etc/passwd', /^requirements\.txt:1: .*is a URL/],
     ['-r a\\b.txt', /^requirements\.txt:1: .*backslash/],
     ['six\n-r ./requirements.txt', /^requirements\.txt:2: .*circle: requirements\.txt -> requirements\.txt/],

@@ -108,9 +108,14 @@ for (const [place, filesOf] of FORMATS) {
         'swapped',
         wheel('swapped', '# other bytes\n').content,
         /swapped: \S+swapped-1\.0\S+\.whl has sha256 [0-9a-f]{64}, not [0-9a-f]{64}/,
-        /./,
+        /^The file was changed after the lock was made, or on its way\. Lock it anew only if you know why/,
       ],
-      ['gone', 'gone', /gone-1\.0-py3-none-any\.whl[\s\S]*404/, /./],
+      [
+        'gone',
+        'gone',
+        /gone-1\.0-py3-none-any\.whl[\s\S]*404/,
+        /^(?:The index names this file and does not give it: ask for another version|Check that the file is still there)/,
+      ],
       ['broken', undefined, /broken: its build failed with exit code \d+:[\s\S]*no compiler here/, /has a wheel/],
       ['calls', undefined, /calls: its build failed with exit code \d+:[\s\S]*No route to host/, /has a wheel/],
     ] as const) {

@@ -151,10 +151,14 @@ test('requirements lie on top of what an image has, which limits them', async ()
     ['markupsafe'],
   )
 
-  const asked = await project.commit({ 'requirements.txt': 'idna>=3\n' })
+  const asked = await project.commit({ 'requirements.txt': 'orchid\nidna>=3\n' })
   const build = await project.built(await project.build(asked, { 'base-image': image }))
   assert.equal(build.state, 'failed')
-  assert.match(build.message ?? '', /requirements\.txt.*idna/s)
+  assert.match(build.message ?? '', /^requirements\.txt:2: [\s\S]*you require idna>=3 and idna==2\.8/)
+  assert.match(
+    build.hint ?? '',
+    /^Loosen one of these .* Packages of the base image stay in the version that it has\.$/,
+  )
   const python = await project.built(await project.build(asked, { 'base-image': image, 'python-version': '3.12' }))
   const said = `python-version: asks for Python 3.12, and the base-image ${image} has 3.11.`
   assert.ok(python.message?.startsWith(said), python.message)

@@ -10,7 +10,7 @@ import { exampleProbe } from '../support/probe.ts'
 
 const request = { interpreter: 'requirements.txt' }
 
-async function load(files: Record<string, string>) {
+async function load(files: Record<string, string | Buffer>) {
   return loadSpec(codeFiles(files), request)
 }
 
@@ -45,8 +45,8 @@ const all = () => ({
 describe('lines of a requirements file', () => {
   test('comments, continuations and numbers', () => {
     assert.deepEqual(requirementLines('# all\n\nsix==1.0 \\\n  --hash=sha256:aa # why\nrich\n'), [
-      { line: 3, next: 5, text: 'six==1.0   --hash=sha256:aa' },
-      { line: 5, next: 6, text: 'rich' },
+      { line: 3, text: 'six==1.0   --hash=sha256:aa' },
+      { line: 5, text: 'rich' },
     ])
   })
 
@@ -110,6 +110,10 @@ describe('what a requirements file may hold', () => {
     ['--extra-index-url ftp://example.org/simple', /no https: URL/],
     ['-i example.org/simple', /no URL/],
     ['--find-links ./wheels', /--find-links \.\/wheels: there is no such folder/],
+    [
+      '-f https://me:secret@example.org/whl/x.html',
+      /-links https:\/\/example\.org\/whl\/x\.html: it is a URL, and only/,
+    ],
     ['--no-such-option', /--no-such-option: this option is not supported/],
     ['--trusted-host example.org', /--trusted-host example.org: this option is not supported/],
     ['six @ hg+https://example.org/six', /only git is supported/],
@@ -128,6 +132,22 @@ describe('what a requirements file may hold', () => {
     ['six==1.0 --hash=nonsense', /not well formed/],
     ['six=1.0=pyhd3_0', /six=1\.0=pyhd3_0 is written as conda has it/],
     ['six==1.0 --global-option=x', /--global-option: this option/],
+    ['--pre --extra-index-url https://example.org/simple', /--pre --extra-index-url \S+: there is more on this line/],
+    ['--extra-index-url https://example.org/simple --pre', /simple --pre: there is more on this line than one option/],
+    ['--no-index --extra-index-url http://10.0.0.1/', /there is more on this line than one option/],
+    ['-i https://user:secret@example.org/simple --pre', /^\S+ -i https:\/\/example\.org\/simple --pre: there is more/],
+    ['-e . --index-url https://example.org/simple', /--index-url: this option is not supported/],
+    ['--index-url', /--index-url: its value is missing/],
+    ['-r', /-r: its value is missing/],
+    ['-e', /-e: its value is missing/],
+    ['--no-binary rich,six', /--no-binary rich,six: this is not the name of one package/],
+    ['--no-binary "rich --index-url http://10.0.0.1/"', /this is not the name of one package/],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: resolvers put variables in there
+    ['six @ https://${HOST}/six-1.0.tar.gz', /six: its URL holds/],
+    ['git+https://example.org/six#egg=x%20@%20http://10.0.0.1/x.whl', /egg=x @ \S+ is no name/],
+    ['six \\ # x', /ends in a backslash that continues nothing/],
+    ['six\u2028rich', /holds a control character/],
+    ['six\f--index-url https://example.org/simple', /holds a control character|this option is not supported/],
   ] as const) {
     test(`refused by line: ${line}`, async () => {
       const error = await refused(`rich\n\n${line}\n`)
@@ -138,6 +158,11 @@ describe('what a requirements file may hold', () => {
       assert.doesNotMatch(error.message + error.hint, /secret/)
     })
   }
+
+  test('one option on a line with an include', async () => {
+    const files = { 'requirements.txt': 'rich\n-r base.txt --index-url https://example.org/simple\n', 'base.txt': '' }
+    await assert.rejects(load(files), /^EnvironmentFileError: requirements\.txt:2: -r base\.txt .*more on this line/)
+  })
 
   test('what lies in the code, from the root or beside the file, and git: named to the resolver by paths', async () => {
     const files = {
@@ -172,7 +197,7 @@ two @ git+https://example.org/two ; sys_platform == "linux"
     assert.ok(asked && 'prereleases' in asked)
     assert.equal(
       asked.files['app/requirements.txt'],
-      `# all
+      `
 ./app[dev] ; python_version > "3"
 ./libs/lib
 ./wheels/six-1.0-py3-none-any.whl --hash=sha256:${'a'.repeat(64)}
@@ -202,6 +227,11 @@ two @ file:./.meadow-git/1 ; sys_platform == "linux"
       ['the-app', '', 'six', 'other', 'tool', 'two'],
     )
     assert.deepEqual(locate(spec, 'the-app'), { file: 'app/requirements.txt', line: 2 })
+  })
+
+  test('a project whose pyproject.toml no build backend could read', async () => {
+    const files = { 'requirements.txt': '-e .\n', 'pyproject.toml': Buffer.from('\ufeff[project]\n', 'utf16le') }
+    await assert.rejects(load(files), /^EnvironmentFileError: pyproject\.toml: is not UTF-8$/)
   })
 
   test('a file that is not there', async () => {
@@ -240,6 +270,8 @@ describe('the lock of a requirements file', () => {
     assert.deepEqual(asked.hashes, { six: [a, b], rich: [] })
     const { asked: required } = await lockOf({ 'requirements.txt': '--require-hashes\nsix==1\n' }, empty)
     assert.deepEqual(required.hashes, { six: [] })
+    const urls = `https://example.org/a-1.0.tar.gz --hash=sha256:${a}\nb @ https://example.org/b.zip#sha256=${b}\n`
+    assert.deepEqual((await lockOf({ 'requirements.txt': urls }, empty)).asked.hashes, { '': [a], b: [b] })
   })
 
   const files = { 'requirements.txt': '# ü\nrequests==2.32.3\nurllib3==1.20\nnum py==1\n' }
@@ -262,6 +294,31 @@ describe('the lock of a requirements file', () => {
       assert.equal(error.line, line)
       assert.ok(error.message.endsWith(said.replace('error: ', '')), error.message)
       assert.notEqual(error.hint, '')
+    })
+  }
+
+  for (const [said, line] of [
+    ['Failed to build `foo==1.0`\n  cause: no build==1.0', 5],
+    ['Failed to download and build `urllib3==1.20`\n  cause: requirements.txt:1:1', 3],
+    ['Failed to build `./app`\n  cause: requests', 6],
+    ['Failed to build `old @ ./app`\n  cause: requests', 6],
+    ['Failed to build one of `./app`, `./lib`\n  cause: requests', undefined],
+    [
+      'Failed to build `tree==2`\n  cause: no foo\n\nhint: `tree` (v2) was included because `urllib3` (v1) depends on `x` which depends on `tree`',
+      3,
+    ],
+  ] as const) {
+    test(`the line of what could not be built: ${said.split('\n', 1)[0]}, ${line}`, async () => {
+      const text = `# ü\nbuild\nurllib3==1.20\nrequests\nfoo\n./app\n./lib\n`
+      const files = { 'requirements.txt': text, 'app/setup.py': '', 'lib/setup.py': '' }
+      const refusing = () => {
+        throw new ResolverRefused('uv', `error: ${said}\nInvalid, Unexpected, Expected \`x\``)
+      }
+      await assert.rejects(lockOf(files, refusing), (error: Error & { line?: number; hint: string }) => {
+        assert.equal(error.line, line)
+        assert.match(error.hint, /^Its own build failed/)
+        return true
+      })
     })
   }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { repositoryByName } from '../../service/database/repositories.ts'
@@ -39,6 +40,12 @@ test('a branch, an annotated tag, and exactly one commit of a foreign host', asy
     await Promise.all(['v1', 'main', 'refs/heads/main', undefined].map((ref) => git.resolve(url, ref, signal))),
     [first, second, second, second],
   )
+  assert.equal(await git.resolve(url, first.slice(0, 7), signal), first)
+  await assert.rejects(git.resolve(url, 'abcdef0', signal), {
+    message: `${url} has no branch or tag abcdef0`,
+    hint: /all 40 digits/,
+  })
+  assert.deepEqual(await readdir(join(folder, 'dependencies')), [])
   assert.equal((await (await git.tree(url, first, signal)).read('lib.py'))?.toString(), 'FIRST')
   const untrusting = createGitDependencies({ blobs, folder: join(folder, 'other'), gitUrl })
   await assert.rejects(untrusting.resolve(url, 'main', signal), {

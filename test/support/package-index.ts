@@ -53,20 +53,29 @@ export async function packageIndex(t: Pick<TestContext, 'after'>, files: IndexFi
 }
 
 /** A source distribution whose build needs nothing but its own backend; its metadata holds as it is. */
-export function makeSdist(name: string, backend: string): IndexFile {
-  const files = {
-    'PKG-INFO': `Metadata-Version: 2.2\nName: ${name}\nVersion: 1.0\n`,
-    'pyproject.toml': `[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n[project]\nname = "${name}"\nversion = "1.0"\n`,
+export function makeSdist(name: string, backend: string, version = '1.0'): IndexFile {
+  return sdistOf(name, version, {
+    'PKG-INFO': `Metadata-Version: 2.2\nName: ${name}\nVersion: ${version}\n`,
+    'pyproject.toml': `[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n[project]\nname = "${name}"\nversion = "${version}"\n`,
     'backend.py': backend,
-  }
+  })
+}
+
+/** One as they were made of old: only its setup.py knows what it needs. */
+export function makeOldSdist(name: string, setup: string, version = '1.0'): IndexFile {
+  const metadata = `Metadata-Version: 1.2\nName: ${name}\nVersion: ${version}\n`
+  return sdistOf(name, version, { 'PKG-INFO': metadata, 'setup.py': setup })
+}
+
+function sdistOf(name: string, version: string, files: Record<string, string>): IndexFile {
   const entries = Object.entries(files).map(([path, text]) => ({
-    path: `${name}-1.0/${path}`,
+    path: `${name}-${version}/${path}`,
     type: 'file' as const,
     mode: 0o644,
     mtime: 946_684_800,
     content: Buffer.from(text),
   }))
-  return { filename: `${name}-1.0.tar.gz`, content: gzipSync(tarArchive(entries)) }
+  return { filename: `${name}-${version}.tar.gz`, content: gzipSync(tarArchive(entries)) }
 }
 
 function lockOf(url: string, { filename, content }: IndexFile): string {

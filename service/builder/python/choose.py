@@ -23,7 +23,7 @@ def allow_only(lock, hashes):
     """Leaves of every package the files whose hash the user wrote down."""
     packages = []
     for package in lock.packages:
-        allowed = hashes.get(package.name)
+        allowed = [*hashes.get(package.name, ()), *(hashes.get("", ()) if package.archive else ())]
         if not allowed:
             raise Failed("hash", "no hash is given for it, while others have one", package.name)
         wheels = [wheel for wheel in package.wheels or () if wheel.hashes.get("sha256") in allowed]

@@ -1,10 +1,11 @@
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
+import { lineOption } from '../../../common/requirement-lines.ts'
 import { hasCredentials } from '../conda.ts'
 import type { Artifact } from '../lock.ts'
 import { pipArtifact } from './conda-lock-pip.ts'
 import type { TextAt } from './conda-yaml.ts'
 import type { Place } from './format.ts'
-import { isExact, parseOption, parseRequirement } from './requirement-lines.ts'
+import { isExact, parseRequirement } from './requirement-lines.ts'
 
 /** A package of pip in an explicit list: a comment for all but what can install it. */
 export interface PipLine extends TextAt {
@@ -25,7 +26,7 @@ const HEX = { sha256: /^[0-9a-f]{64}$/, md5: /^[0-9a-f]{32}$/ }
  */
 export function pipLine(file: string, { text, line }: TextAt): PipLine {
   const fail = (why: string, hint = HINT) => new EnvironmentFileError(file, line, `# pip ${why}`, hint)
-  if (parseOption(text)) return { text, line }
+  if (lineOption(text)) return { text, line }
   const { name, target, specifier } = parseRequirement(text)
   if (target !== undefined && hasCredentials(target)) {
     throw fail(`${name ?? 'URL'}: ${CREDENTIALS}`, 'Take it out; credentials come in a later version.')

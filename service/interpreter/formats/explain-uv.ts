@@ -1,10 +1,18 @@
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Requirement } from '../lock.ts'
-import { ResolutionFailed } from '../resolution.ts'
+import { ResolutionFailed, type ResolverRefused } from '../resolution.ts'
 import type { InterpreterSpec } from '../spec.ts'
+import { parseRequirement } from './requirement-lines.ts'
+
+/** How uv begins before the log of a build, which may hold any words. */
+const BUILD_FAILED = /^Failed to (?:download and )?build (?:`([^`]+)`)?/
 
 /** What uv says, and what to do about it. The first that fits. */
 const HINTS: [pattern: RegExp, hint: string][] = [
+  [
+    BUILD_FAILED,
+    'Its own build failed: ask for a version that has a wheel, or a base-image that has what its build needs.',
+  ],
   [
     /Couldn't parse|Expected `|Unexpected|Invalid/,
     'Correct this line: a requirement looks like name==1.2.3 or name>=1,<2.',
@@ -13,22 +21,22 @@ const HINTS: [pattern: RegExp, hint: string][] = [
     /extra not found|The dependency group .* was not found/,
     'Name a group or extra that pyproject.toml has, or take the input out.',
   ],
+  [
+    /was found on .*, but not at the requested version/,
+    'A package comes from the first index that has its name, the extra ones before the others: ask for a version that this one has. Or write a pyproject.toml that names the extra index with "explicit = true" in [[tool.uv.index]], and in [tool.uv.sources] what comes from it.',
+  ],
   [/was not found in/, 'Check the spelling of the name, and that the index of the service has the package.'],
   [
     /there is no version of|only the following versions/,
     'Ask for a version that was released; look it up on the index.',
   ],
   [
-    /Requires-Python|requires Python|current Python version/i,
+    /Requires-Python|requires Python|(?:current|requested) Python version/i,
     'Ask for another version of it, or for another python-version.',
   ],
   [
     /no usable wheels|no wheels with a matching/,
     'Ask for a version that has a wheel for this platform, or another python-version.',
-  ],
-  [
-    /Failed to (?:build|download and build)|build backend/i,
-    'Its own build failed: ask for a version that has a wheel, or a base-image that has what its build needs.',
   ],
   [/depends on|unsatisfiable/, 'Loosen one of these requirements, or leave the version open.'],
   [
@@ -41,12 +49,29 @@ const HINTS: [pattern: RegExp, hint: string][] = [
   ],
 ]
 
+const IMAGE_STAYS = 'Packages of the base image stay in the version that it has.'
+
+/** A line that asks for something. */
+interface Asked extends Requirement {
+  /** Where it names something of the code, from the root. */
+  local?: { path: string }
+  /** The repository that it names. */
+  git?: string
+}
+
 /** The resolver's own explanation in full, with the line of the user's files that it is about. */
-export function explainUv(said: string, spec: InterpreterSpec, requirements: Requirement[]): ResolutionFailed {
+export function explainUv(
+  { message: said, hint: stated }: Pick<ResolverRefused, 'message' | 'hint'>,
+  spec: InterpreterSpec,
+  requirements: Asked[],
+): ResolutionFailed {
   const message = said.trim().replace(/^error: /, '')
   const known = HINTS.find(([pattern]) => pattern.test(message))?.[1] ?? 'Correct what the resolver names.'
-  const hint = otherSystem(message, requirements) ?? known
-  const place = statedPlace(message, spec) ?? concerned(message, requirements)
+  const ofImage = spec.imageDigest !== undefined && /unsatisfiable/.test(message) ? ` ${IMAGE_STAYS}` : ''
+  const hint = stated ?? otherSystem(message, requirements) ?? known + ofImage
+  const place = BUILD_FAILED.test(message)
+    ? ofBuild(message, requirements)
+    : (statedPlace(message, spec) ?? concerned(message, requirements))
   return new ResolutionFailed(place?.file ?? spec.path, place?.line, message, hint)
 }
 
@@ -82,6 +107,23 @@ function statedPlace(message: string, { files }: InterpreterSpec): { file: strin
   }
   const [, file, line] = /(\S+):(\d+):\d+$/m.exec(message) ?? []
   return file !== undefined && file in files ? { file, line: Number(line) } : undefined
+}
+
+/** The line that asks for what could not be built, or for what needs it in its turn. */
+function ofBuild(message: string, requirements: Asked[]): Asked | undefined {
+  // `old==1.0`, `old @ ./old`, `./old`; none where it may be one of several.
+  const what = BUILD_FAILED.exec(message)?.[1] ?? ''
+  const { name, target = '' } = parseRequirement(what)
+  const why = /^hint: .* was included because (.*)$/m.exec(message)?.[1] ?? ''
+  const needing = [...why.matchAll(/`([^`]+)`/g)].map((match) => normalizeName(match[1] ?? ''))
+  const path = target.replace(/^\.\/?/, '')
+  return (
+    requirements.find((each) => name !== undefined && each.name === name) ??
+    requirements.find(({ local, git }) =>
+      git === undefined ? target !== '' && local?.path === path : what.includes(git),
+    ) ??
+    requirements.find((each) => needing.includes(each.name))
+  )
 }
 
 /** The first line whose package the message names as the user's own wish, else names at all, else names a file of. */

@@ -1,6 +1,7 @@
 import { posix } from 'node:path'
 import type { TomlTable } from 'smol-toml'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
+import { withoutCredentials } from '../../../common/without-credentials.ts'
 import type { Repository } from '../resolution.ts'
 import type { Place } from './format.ts'
 
@@ -13,7 +14,7 @@ export function gitSource(place: Place, target: string): (Repository & { egg?: s
   if (!/^git\+/i.test(target)) return undefined
   const fail = (why: string, hint: string) => new EnvironmentFileError(place.file, place.line, `${why}`, hint)
   const [base = '', fragment = ''] = target.slice(4).split('#', 2)
-  const shown = base.replace(/\/\/[^/@]*@/, '//')
+  const shown = withoutCredentials(base)
   const parts = /^((?:https?|file):\/\/[^/]*\/.*?)(?:@([^@/][^@]*))?$/i.exec(base)
   if (!parts?.[1]) {
     throw fail(
@@ -30,7 +31,9 @@ export function gitSource(place: Place, target: string): (Repository & { egg?: s
   const options = new URLSearchParams(fragment)
   const subdirectory = posix.normalize(options.get('subdirectory') || '.').replace(/\/+$/, '')
   if (/^(?:\/|\.\.)/.test(subdirectory)) throw fail(`subdirectory=${subdirectory} leads outside`, 'Correct it.')
+  if (/\p{Cc}/u.test(subdirectory)) throw fail(`subdirectory=${encodeURI(subdirectory)} is no path`, 'Correct it.')
   const egg = options.get('egg') ?? undefined
+  if (egg && !/^[A-Za-z0-9][\w.-]*(?:\[[\w.,-]*\])?$/.test(egg)) throw fail(`egg=${egg} is no name`, 'Correct it.')
   return {
     url: parts[1],
     ...(parts[2] && { ref: parts[2] }),

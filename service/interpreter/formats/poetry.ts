@@ -7,6 +7,7 @@ import type { Probe } from '../probe.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import { chosen, type InterpreterSpec } from '../spec.ts'
 import type { Format, Place } from './format.ts'
+import { placeOfText } from './lock-places.ts'
 import { lineOfName, lineOfPackage, poetryRequirements } from './poetry-project.ts'
 import { checkSources, indexesOf } from './poetry-sources.ts'
 import { readToml } from './read-toml.ts'
@@ -85,7 +86,7 @@ function explain(error: ResolverRefused, spec: InterpreterSpec, probe: Probe): R
 }
 
 function placeOf(
-  { step, message, package: name }: ResolverRefused,
+  { step, message, package: name, url }: ResolverRefused,
   spec: InterpreterSpec,
 ): Partial<Place> & { file: string } {
   const file = projectOf(spec.path)
@@ -94,6 +95,7 @@ function placeOf(
     return { file: spec.path, ...lineIn(lineOfPackage(spec.files[spec.path] ?? '', normalizeName(name))) }
   }
   if (name !== undefined) return poetryFormat.locate(spec, normalizeName(name)) ?? { file: spec.path }
+  if (url !== undefined) return placeOfText({ [file]: text, ...spec.files }, url) ?? { file: spec.path }
   if (step === 'python') return { file, ...lineIn(lineOfName(text, 'python', 'requires-python')) }
   if (step === 'option' || (step === 'poetry' && /configuration is invalid/.test(message))) return { file }
   const constraint = /version constraint: (.+)$/m.exec(message)?.[1]

@@ -9,16 +9,29 @@ import { lineOfText, type Project } from './project.ts'
 import { isTable, tableAt } from './read-toml.ts'
 import { checkRequirement } from './requirement-checks.ts'
 import { parseRequirement } from './requirement-lines.ts'
+import { isPath } from './requirement-sources.ts'
 import { pathSources } from './uv-sources.ts'
 
-/** @throws {EnvironmentFileError} where the file does not say what the project needs */
-export function checkProject({ file, name, content, dynamic }: Project, text: string): void {
+/**
+ * @param there paths of files in the code tree
+ * @throws {EnvironmentFileError} where the file does not say what the project needs
+ */
+export function checkProject(
+  { file, name, content, dynamic }: Project,
+  text: string,
+  there: ReadonlySet<string>,
+): void {
   const fail = (line: number | undefined, message: string, hint: string) =>
     new EnvironmentFileError(file, line, message, hint)
   const unlocked = poetryAlone(name, content)
   if (unlocked !== undefined) {
+    const lock = posix.join(posix.dirname(file), 'poetry.lock')
+    const line = lineAt(text, /^\[\[?tool\.poetry/m.exec(text)?.index)
+    if (there.has(lock)) {
+      throw fail(line, `${unlocked}, and ${lock} is not what was named`, `Name ${lock} as "interpreter".`)
+    }
     throw fail(
-      lineAt(text, /^\[\[?tool\.poetry/m.exec(text)?.index),
+      line,
       `${unlocked}, and there is no poetry.lock beside it`,
       'Run "poetry lock" and commit poetry.lock; or move all of it to [project], as the standard has it.',
     )
@@ -30,14 +43,20 @@ export function checkProject({ file, name, content, dynamic }: Project, text: st
       'Add a [project] with name, version and dependencies, or name another file with the input "interpreter".',
     )
   }
-  const unknown = dynamic.find((field) => field === 'dependencies' || field === 'optional-dependencies')
-  if (unknown !== undefined) {
+  const unknown = dynamicNeed({ dynamic })
+  // A backend that is named can be asked.
+  if (unknown !== undefined && !('build-system' in content)) {
     throw fail(
       lineAt(text, /^dynamic\s*=/m.exec(text)?.index),
-      `${unknown} is dynamic: only the project's build backend knows what it needs`,
-      `Write ${unknown} into [project], or commit a lock ("uv lock"), or name a requirements file as "interpreter".`,
+      `${unknown} is dynamic: only the project's build backend knows what it needs, and there is no [build-system]`,
+      `Add the [build-system], or write ${unknown} into [project], or name a requirements file as "interpreter".`,
     )
   }
+}
+
+/** What a project needs, as far as only its build backend knows it: the name of the field. */
+export function dynamicNeed({ dynamic }: Pick<Project, 'dynamic'>): string | undefined {
+  return dynamic.find((field) => field === 'dependencies' || field === 'optional-dependencies')
 }
 
 /** What a project says to poetry alone, and nobody else could follow. */
@@ -87,8 +106,18 @@ export function checkSources(projects: Project[], files: EnvironmentFiles, there
 
 function checkTarget(place: Place, written: string): void {
   const parsed = parseRequirement(written)
-  if (parsed.target === undefined || gitRequirement(place, written)) return
-  checkRequirement(place, parsed, parsed.target)
+  const { name = '', target } = parsed
+  if (target === undefined || gitRequirement(place, written)) return
+  // Backends have words of their own for the project's folder, which they put a URL in place of.
+  if (isPath(target) && !target.includes('{root:')) {
+    throw new EnvironmentFileError(
+      place.file,
+      place.line,
+      `${parsed.text}: a requirement may name a URL here, and no path`,
+      `Ask for ${name} by its name, and say in [tool.uv.sources] where it is: ${name} = { path = "folder/of/${name}" }.`,
+    )
+  }
+  checkRequirement(place, parsed, target)
 }
 
 function sourceEntries({ content }: Project) {

@@ -5,13 +5,15 @@ import { normalizeName } from '../../../common/package-name.ts'
 import type { Artifact } from '../lock.ts'
 import { descriptions } from '../project-files.ts'
 import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
-import { chosen, type EnvironmentFiles, type InterpreterSpec } from '../spec.ts'
+import { chosen, type InterpreterSpec } from '../spec.ts'
 import { explainUv } from './explain-uv.ts'
-import type { Format, Place } from './format.ts'
+import type { Format } from './format.ts'
 import { LoadedProjects, UV_TOML } from './loaded-projects.ts'
+import { placeOfText } from './lock-places.ts'
 import { type Project, type ProjectRequirement, readProject } from './project.ts'
-import { checkProject, checkSources } from './pyproject-checks.ts'
+import { checkProject, checkSources, dynamicNeed } from './pyproject-checks.ts'
 import { tableAt } from './read-toml.ts'
+import { refusalHint } from './refusal-hint.ts'
 import { requiredText } from './required-text.ts'
 import { isExact, parseRequirement } from './requirement-lines.ts'
 import { addProjects, withLocalProjects, workspaceAbove } from './uv-sources.ts'
@@ -23,7 +25,8 @@ export const pyprojectFormat: Format = {
 
   async load(code, path) {
     const text = await requiredText(code, path)
-    checkProject(readProject(path, text), text)
+    const there = new Set(await code.paths())
+    checkProject(readProject(path, text), text, there)
     const files = await withLocalProjects(code, path, text)
     const above = await workspaceAbove(code, path)
     await addProjects(code, files, above)
@@ -31,11 +34,12 @@ export const pyprojectFormat: Format = {
     const uv = await code.read(settings)
     if (uv) files[settings] = environmentText(settings, uv)
     const projects = new LoadedProjects({ files, path })
-    checkSources(projects.all, files, new Set(await code.paths()))
+    checkSources(projects.all, files, there)
     // An index that can't be asked is said before anything is.
     projects.settings()
-    // Folders with a setup.py alone.
-    const folders = projects.folders.filter((folder) => !(posix.join(folder, 'pyproject.toml') in files))
+    // Where a pyproject.toml does not say all: what else the build backend reads.
+    const whole = projects.all.filter((project) => dynamicNeed(project) === undefined).map(({ file }) => file)
+    const folders = projects.folders.filter((folder) => !whole.includes(posix.join(folder, 'pyproject.toml')))
     return { ...(await descriptions(code, folders)), ...files }
   },
 
@@ -117,29 +121,24 @@ function unpinned(rows: ProjectRequirement[], artifacts: Artifact[]): string[] {
 }
 
 function explain(error: ResolverRefused, spec: InterpreterSpec, { requirements }: Project): ResolutionFailed {
-  if (error.step === 'uv') return explainUv(error.message, spec, requirements)
-  if (error.step === 'git') {
-    const place = placeOfRepository(error.message, spec.files)
-    return new ResolutionFailed(place?.file ?? spec.path, place?.line, error.message, error.hint ?? '')
-  }
+  if (error.step === 'uv') return explainUv(error, spec, requirements)
+  const place = placeOfText(spec.files, addressOf(error))
   const row = requirements.find(({ name, text }) => name === error.package || text === error.package)
   const message = error.package === undefined ? error.message : `${error.package}: ${error.message}`
-  return new ResolutionFailed(row?.file ?? spec.path, row?.line, message, hintFor(error, spec.path))
+  const { file = spec.path, line } = place ?? row ?? {}
+  return new ResolutionFailed(file, line, message, hintFor(error, spec.path))
 }
 
-/** The line that names the repository that an error is about. */
-function placeOfRepository(message: string, files: EnvironmentFiles): Place | undefined {
-  const url = /\b(?:https?|file):\/\/[^\s@]+/.exec(message)?.[0].replace(/:$/, '') ?? ''
-  for (const [file, text] of url === '' ? [] : Object.entries(files)) {
-    const index = text.indexOf(url)
-    if (index >= 0) return { file, line: text.slice(0, index).split('\n').length }
-  }
-  return undefined
+/** The address that an error is about, as the files have it; empty where it is about none. */
+function addressOf({ step, message, url }: ResolverRefused): string {
+  if (step !== 'git') return url ?? ''
+  return /\b(?:https?|file):\/\/[^\s@]+/.exec(message)?.[0].replace(/:$/, '') ?? ''
 }
 
-function hintFor({ step, hint }: ResolverRefused, path: string): string {
-  if (hint !== undefined) return hint
-  if (step === 'requirement') return 'Correct this line: a requirement looks like name==1.2.3 or name>=1,<2.'
-  if (step === 'platform') return 'Exclude it by that marker where it is asked for.'
-  return `Ask in ${posix.basename(path)} for a version that has files for this Python and platform.`
+function hintFor(error: ResolverRefused, path: string): string {
+  if (error.step === 'requirement') return 'Correct this line: a requirement looks like name==1.2.3 or name>=1,<2.'
+  if (error.step === 'platform') return 'Exclude it by that marker where it is asked for.'
+  return (
+    refusalHint(error) ?? `Ask in ${posix.basename(path)} for a version that has files for this Python and platform.`
+  )
 }

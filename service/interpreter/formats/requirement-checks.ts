@@ -1,26 +1,44 @@
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
+import type { LineOption } from '../../../common/requirement-lines.ts'
+import { withoutCredentials } from '../../../common/without-credentials.ts'
 import { hostIsPrivate } from '../../policy/addresses.ts'
 import type { Place } from './format.ts'
 import type { ParsedRequirement } from './requirement-lines.ts'
 import { isPath } from './requirement-sources.ts'
 
-/** Options of whole lines that are honoured. Wheels are preferred anyway. */
-const HONOURED = new Set([
-  ...['-r', '--requirement', '-c', '--constraint', '--only-binary', '--no-binary', '--pre', '--prefer-binary'],
-  ...['--require-hashes', '-i', '--index-url', '--extra-index-url', '-f', '--find-links', '--no-index'],
+/** Options of whole lines that are honoured and are all of their line. */
+const FLAGS = new Set(['--pre', '--prefer-binary', '--require-hashes', '--no-index'])
+/** Those that one value follows. */
+const WITH_VALUE = new Set([
+  ...['-r', '--requirement', '-c', '--constraint', '--only-binary', '--no-binary'],
+  ...['-i', '--index-url', '--extra-index-url', '-f', '--find-links'],
 ])
+/** What follows them is a requirement. */
+const EDITABLE = new Set(['-e', '--editable'])
 
 /** Options that are refused, and what to do instead. */
 const REFUSED: Record<string, string> = {
   '--trusted-host': 'Leave it out; the service trusts the authorities in MEADOW_CA_BUNDLE.',
 }
 
-/** @throws {EnvironmentFileError} where an option of a whole line isn't honoured */
-export function checkOption(place: Place, { name, value }: { name: string; value: string }): void {
-  if (HONOURED.has(name)) return
-  const shown = value === '' ? name : `${name} ${withoutCredentials(value)}`
-  const hint = REFUSED[name] ?? 'Take it out, or correct it where it is a typing error.'
-  throw new EnvironmentFileError(place.file, place.line, `${shown}: this option is not supported`, hint)
+/**
+ * Whether a line is an editable requirement, and not just an option.
+ * @throws {EnvironmentFileError} where an option of a whole line isn't honoured, or is not alone
+ */
+export function checkOption(place: Place, { name, words }: LineOption): { editable: boolean } {
+  const said = withoutCredentials([name, ...words].join(' '))
+  const fail = (why: string, hint: string) => new EnvironmentFileError(place.file, place.line, `${said}: ${why}`, hint)
+  const editable = EDITABLE.has(name)
+  if (!editable && !FLAGS.has(name) && !WITH_VALUE.has(name)) {
+    const hint = REFUSED[name] ?? 'Take it out, or correct it where it is a typing error.'
+    throw fail('this option is not supported', hint)
+  }
+  if (words.length === 0 && !FLAGS.has(name)) throw fail('its value is missing', 'Write it behind, on the same line.')
+  // pip takes several, and not all of them; a resolver that overlooks an index takes packages from the wrong one.
+  if (!editable && words.length > (FLAGS.has(name) ? 0 : 1)) {
+    throw fail('there is more on this line than one option', 'Write each option on a line of its own.')
+  }
+  return { editable }
 }
 
 /**
@@ -65,7 +83,7 @@ export function checkRequirement(place: Place, { name, text, options }: ParsedRe
   if (url.protocol !== 'https:') {
     fail(`${who}: ${withoutCredentials(target)} is not an https: URL`, 'Give an https: URL, or ask for name==version.')
   }
-  if (url.username || url.password) {
+  if (url.username || url.password || target.includes('${')) {
     fail(`${who}: its URL holds a user name or password`, 'Take it out; credentials come in a later version.')
   }
   if (hostIsPrivate(url.hostname)) {
@@ -80,8 +98,4 @@ function checkItsOption({ name, value }: { name: string; value: string }, fail: 
   if (match?.[1] === 'sha256' && match[2]?.length !== 64) {
     fail(`--hash ${value} has ${match[2]?.length} hex digits`, 'A sha256 has 64.')
   }
-}
-
-function withoutCredentials(text: string): string {
-  return text.replace(/\/\/[^/@\s]*@/g, '//')
 }

@@ -1,14 +1,17 @@
 import { posix } from 'node:path'
+import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { normalizeName } from '../../../common/package-name.ts'
-import { requirementLines } from '../../../common/requirement-lines.ts'
+import { type LineOption, lineOption, requirementLines } from '../../../common/requirement-lines.ts'
+import { includedBy } from '../../../common/requirements-closure.ts'
 import type { Requirement } from '../lock.ts'
 import type { IndexWish, LocalSources } from '../resolution.ts'
 import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import type { Place } from './format.ts'
 import { gitSource } from './git-sources.ts'
 import { checkIndex, checkOption, checkRequirement } from './requirement-checks.ts'
-import { type ParsedRequirement, parseOption, parseRequirement } from './requirement-lines.ts'
+import { type ParsedRequirement, parseRequirement } from './requirement-lines.ts'
 import { isPath, type LocalSource, linksFolder, localSource, type TreePaths } from './requirement-sources.ts'
+import { isOneLine } from './resolver-line.ts'
 
 /** A line that asks for a package, or limits one. */
 export interface Row extends Requirement {
@@ -24,7 +27,10 @@ export interface Contents {
   rows: Row[]
   /** Names of the options of whole lines. */
   options: Set<string>
-  /** The files as the resolver gets them: each line where it was, options for indexes left out, paths from the root. */
+  /**
+   * The files as the resolver gets them, which reads them in another way than pip: only what was checked here, each line
+   * where it was. Options for indexes are left out, paths begin at the root.
+   */
   texts: EnvironmentFiles
   sources: LocalSources
   indexes: IndexWish
@@ -65,11 +71,10 @@ class Reader {
 
   read(file: string, constraint: boolean): void {
     const text = this.#files[file] ?? ''
-    const lines = text.split('\n')
-    for (const { line, next, text: content } of requirementLines(text)) {
+    const lines = text.split('\n').fill('')
+    for (const { line, text: content } of requirementLines(text)) {
       const rewritten = this.#line({ file, line }, content, constraint)
-      if (rewritten === content) continue
-      lines.fill('', line - 1, next - 1)
+      checkLine({ file, line }, rewritten)
       lines[line - 1] = rewritten
     }
     this.contents.texts[file] = lines.join('\n')
@@ -77,16 +82,33 @@ class Reader {
 
   /** @returns the line as the resolver gets it */
   #line(place: Place, content: string, constraint: boolean): string {
-    const option = parseOption(content)
+    const option = lineOption(content)
     if (option === undefined) return this.#requirement(place, content, constraint, false)
+    const { editable } = checkOption(place, option)
+    if (editable) return this.#requirement(place, option.text.replace(/^(["'])(.*?)\1$/, '$2'), constraint, true)
     this.contents.options.add(option.name)
-    const value = option.value.replace(/^(["'])(.*?)\1$/, '$2')
-    if (['-e', '--editable'].includes(option.name)) return this.#requirement(place, value, constraint, true)
-    checkOption(place, option)
-    return this.#index(place, option.name, value) ? '' : content
+    return this.#option(place, option)
   }
 
-  #index(place: Place, name: string, value: string): boolean {
+  /** @returns what of it the resolver is told by its line */
+  #option(place: Place, option: LineOption): string {
+    const { name } = option
+    const value = option.words[0] ?? ''
+    const included = includedBy(place.file, option)
+    if (included) {
+      return `${included.constraint ? '-c' : '-r'} ${posix.relative(posix.dirname(place.file), included.path)}`
+    }
+    if (name === '--only-binary' || name === '--no-binary') {
+      if (/^(?::\w+:|[A-Za-z0-9][\w.-]*)$/.test(value)) return `${name} ${value}`
+      const said = `${name} ${value}: this is not the name of one package`
+      throw new EnvironmentFileError(place.file, place.line, said, 'Write such a line for each package.')
+    }
+    if (name === '--require-hashes') return name
+    this.#index(place, name, value)
+    return ''
+  }
+
+  #index(place: Place, name: string, value: string): void {
     const { indexes } = this.contents
     if (name === '-i' || name === '--index-url') indexes.index = checkIndex(place, name, value)
     else if (name === '--extra-index-url') indexes.extra.push(checkIndex(place, name, value))
@@ -97,8 +119,7 @@ class Reader {
       for (const each of this.#tree.there) {
         if (posix.dirname(each) === folder && ARCHIVE.test(each)) this.#addFile(each)
       }
-    } else return false
-    return true
+    }
   }
 
   #requirement(place: Place, content: string, constraint: boolean, editable: boolean): string {
@@ -108,7 +129,9 @@ class Reader {
     if (editable) row.text = `-e ${parsed.text}`
     this.contents.rows.push(row)
     checkRequirement(place, parsed, target)
-    if (target === undefined) return content
+    const options = parsed.options.map(({ name, value }) => ` ${name}=${value}`).join('')
+    const line = (from = '', to = '') => parsed.text.replace(from, () => to) + options
+    if (target === undefined) return line()
     const git = gitSource(place, target)
     if (git) {
       const { egg, ...source } = git
@@ -117,15 +140,15 @@ class Reader {
       row.git = git.url
       row.name ||= normalizeName(egg?.replace(/\[.*/, '') ?? '')
       const folder = posix.join(at, git.subdirectory ?? '')
-      return content.replace(target, named(parsed.name ? '' : egg, parsed.name !== undefined, folder))
+      return line(target, named(parsed.name ? '' : egg, parsed.name !== undefined, folder))
     }
-    if (!isPath(target)) return content
+    if (!isPath(target)) return line()
     const [, path = '', extras = ''] = /^(.*?)(\[[^\]]*\])?$/.exec(target) ?? []
     row.local = localSource(place, path, this.#tree)
     row.name ||= this.#nameOf(row.local)
     if (row.local.kind === 'file') this.#addFile(row.local.path)
     else this.#addProject(row.local.path, editable)
-    return content.replace(target, named(undefined, parsed.name !== undefined, row.local.path) + extras)
+    return line(target, named(undefined, parsed.name !== undefined, row.local.path) + extras)
   }
 
   #addFile(path: string): void {
@@ -154,7 +177,22 @@ const ARCHIVE = /\.(?:whl|zip|tar\.gz|tgz|tar\.bz2|tar\.xz)$/
 /** A path as a requirement: alone, behind a name that is there, or behind one that comes with it. */
 function named(name: string | undefined, isNamed: boolean, path: string): string {
   const relative = `./${path.split('/').map(encodeURIComponent).join('/')}`
-  return name ? `${name} @ file:${relative}` : isNamed ? `file:${relative}` : `./${path}`
+  if (name) return `${name} @ file:${relative}`
+  return isNamed || relative !== `./${path}` ? `file:${relative}` : relative
+}
+
+/**
+ * Makes sure that a line is one line to the resolver too.
+ * @throws {EnvironmentFileError}
+ */
+function checkLine({ file, line }: Place, text: string): void {
+  if (isOneLine(text)) return
+  throw new EnvironmentFileError(
+    file,
+    line,
+    'this line ends in a backslash that continues nothing, or holds a control character',
+    'Take it out: what reads such files does not agree on where the line ends.',
+  )
 }
 
 /** The files that are reached by `-r` and `-c`, the first one included. */
@@ -165,11 +203,9 @@ function includedFiles(path: string, files: EnvironmentFiles): Map<string, { con
     if (known && (constraint || !known.constraint)) return
     found.set(file, { constraint })
     for (const { text } of requirementLines(files[file] ?? '')) {
-      const option = parseOption(text)
-      const limits = option?.name === '-c' || option?.name === '--constraint'
-      if (!option || !(limits || option.name === '-r' || option.name === '--requirement')) continue
-      const target = option.value.replace(/^(["'])(.*?)\1.*$/, '$2')
-      visit(posix.normalize(posix.join(posix.dirname(file), target)), constraint || limits)
+      const option = lineOption(text)
+      const included = option && includedBy(file, option)
+      if (included) visit(included.path, constraint || included.constraint)
     }
   }
   visit(path, false)

@@ -1,4 +1,5 @@
 import { normalizeName } from '../../../common/package-name.ts'
+import { lineOption } from '../../../common/requirement-lines.ts'
 
 /** A line that asks for a package. */
 export interface ParsedRequirement {
@@ -13,16 +14,13 @@ export interface ParsedRequirement {
   options: { name: string; value: string }[]
 }
 
-/** The name and value of a line that is an option; undefined where it is a requirement. */
-export function parseOption(text: string): { name: string; value: string } | undefined {
-  const match = /^(--[a-z0-9-]+)(?:[\s=]\s*(.*))?$/i.exec(text) ?? /^(-[a-z])[\s=]*(.*)$/i.exec(text)
-  return match?.[1] ? { name: match[1], value: match[2]?.trim() ?? '' } : undefined
-}
-
 /** Takes a requirement apart as far as its checks here need it; the resolver reads it for good. */
 export function parseRequirement(text: string): ParsedRequirement {
   const [requirement = '', ...rest] = text.split(/\s+(?=--?[a-z])/i)
-  const options = rest.map((option) => parseOption(option)).filter((option) => option !== undefined)
+  const options = rest.flatMap((written) => {
+    const option = lineOption(written)
+    return option ? { name: option.name, value: option.text } : []
+  })
   // Outside of a URL a semicolon begins the marker; in one it needs a blank before it.
   const named = /^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(.*)$/.exec(requirement)
   const isTarget = /^[a-z][a-z0-9+.-]*:|^[./~]|[\\/]|\.(?:whl|zip|tar\.\w+|tgz)$/i.test(

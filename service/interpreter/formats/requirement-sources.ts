@@ -1,5 +1,6 @@
 import { posix } from 'node:path'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
+import { withoutCredentials } from '../../../common/without-credentials.ts'
 import type { Place } from './format.ts'
 
 /** Something in the code tree that a line asks for. */
@@ -50,6 +51,14 @@ export function localSource(place: Place, written: string, { there, folder }: Tr
  * @throws {EnvironmentFileError}
  */
 export function linksFolder(place: Place, written: string, { there, folder }: TreePaths): string {
+  if (!isPath(written)) {
+    throw new EnvironmentFileError(
+      place.file,
+      place.line,
+      `--find-links ${withoutCredentials(written)}: it is a URL, and only folders of the repository are looked through`,
+      'Name the index that has these files with --extra-index-url, or commit the files; or ask for name @ URL of one.',
+    )
+  }
   for (const path of candidates(place, written, folder)) {
     for (const each of there) if (posix.dirname(each) === path) return path
   }

@@ -6,6 +6,8 @@ import { type AllowedHashes, ResolutionFailed, ResolverRefused } from '../resolu
 import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import { explainUv } from './explain-uv.ts'
 import type { CodeFiles, Format, Place } from './format.ts'
+import { placeOfText } from './lock-places.ts'
+import { refusalHint } from './refusal-hint.ts'
 import { type Contents, type Row, readContents } from './requirement-contents.ts'
 import { isExact } from './requirement-lines.ts'
 
@@ -30,6 +32,7 @@ export const requirementsFormat: Format = {
         files: { ...spec.files, ...contents.texts },
         path: spec.path,
         prereleases: contents.options.has('--pre'),
+        preferBinary: contents.options.has('--prefer-binary'),
         sources: contents.sources,
         indexes: contents.indexes,
         ...(hashes ? { hashes } : {}),
@@ -77,13 +80,18 @@ export async function localFiles(
   return Object.fromEntries(await Promise.all(hashes))
 }
 
-/** The hashes of each package where any line has some: then all must have them, as for pip. */
+/**
+ * The hashes of each package where any line has some: then all must have them, as for pip. Those of lines that name none
+ * have an empty one.
+ */
 function allowedHashes({ rows, options }: Contents): AllowedHashes | undefined {
   const given = rows.map((row) => ({ row, hashes: row.parsed.options.filter(({ name }) => name === '--hash') }))
   if (!options.has('--require-hashes') && given.every(({ hashes }) => hashes.length === 0)) return undefined
   const allowed: Record<string, string[]> = {}
   for (const { row, hashes } of given) {
-    const sha256 = hashes.flatMap(({ value }) => /^sha256:([0-9a-f]{64})$/i.exec(value)?.[1]?.toLowerCase() ?? [])
+    const inUrl = /#(?:.*&)?sha256=([0-9a-f]{64})/i.exec(row.parsed.target ?? '')?.[1] ?? []
+    const behind = hashes.flatMap(({ value }) => /^sha256:([0-9a-f]{64})$/i.exec(value)?.[1] ?? [])
+    const sha256 = [...behind, inUrl].flat().map((hash) => hash.toLowerCase())
     allowed[row.name] = [...(allowed[row.name] ?? []), ...sha256]
   }
   return allowed
@@ -106,17 +114,17 @@ function placeOf(rows: Row[], name: string): Place | undefined {
 }
 
 function explain(error: ResolverRefused, spec: InterpreterSpec, { rows, texts }: Contents): ResolutionFailed {
-  if (error.step === 'uv') return explainUv(error.message, { ...spec, files: { ...spec.files, ...texts } }, rows)
+  if (error.step === 'uv') return explainUv(error, { ...spec, files: { ...spec.files, ...texts } }, rows)
   const place =
     error.step === 'git'
       ? rows.find(({ git }) => git !== undefined && error.message.includes(git))
       : error.package === undefined
-        ? undefined
+        ? placeOfText(spec.files, error.url ?? '')
         : placeOf(rows, error.package)
   const about = error.package === undefined ? '' : `${error.package}: `
   const hint =
     error.step === 'hash'
       ? 'Write the hashes of all packages, dependencies included: "uv pip compile --generate-hashes" makes such a file.'
       : 'Ask for a version that has files for this Python and platform, or another Python version.'
-  return new ResolutionFailed(place?.file ?? spec.path, place?.line, about + error.message, error.hint ?? hint)
+  return new ResolutionFailed(place?.file ?? spec.path, place?.line, about + error.message, refusalHint(error) ?? hint)
 }
