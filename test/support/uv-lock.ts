@@ -1,5 +1,11 @@
+import { execFile } from 'node:child_process'
+import { createWriteStream } from 'node:fs'
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
+import { promisify } from 'node:util'
 import { Step } from '../../service/builder/step.ts'
 import { STEP, type TestBuilder, testBase } from './builder.ts'
 import { tarOfFiles } from './tar-of-files.ts'
@@ -40,4 +46,29 @@ export async function uvLock(
   const made = await text(step.stdout)
   await step.finish()
   return made
+}
+
+/** The same by the builder's uv on this machine, which has a git and reaches the git host of the tests. */
+export async function uvLockWithGit(parts: TestBuilder, files: Record<string, string>): Promise<string> {
+  const folder = await mkdtemp(join(parts.folder, 'uv-'))
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, path)), { recursive: true })
+    await writeFile(join(folder, path), content)
+  }
+  const uv = await uvHere(parts, folder)
+  await promisify(execFile)(uv, ['lock', '-q', '--no-cache'], { cwd: folder })
+  return await readFile(join(folder, 'uv.lock'), 'utf8')
+}
+
+async function uvHere(parts: TestBuilder, folder: string): Promise<string> {
+  const path = join(folder, '.uv')
+  const command = ['/bin/cat', '/opt/env/bin/uv']
+  const image = await parts.image()
+  const spec = { name: 'taking uv out', image, command, user: '0:0', env: {}, network: 'none' as const, files: {} }
+  await using step = await Step.open(parts.context, spec, STEP)
+  await step.start()
+  step.stdin.end()
+  await pipeline(step.stdout, createWriteStream(path, { mode: 0o755 }))
+  await step.finish()
+  return path
 }
