@@ -47,7 +47,7 @@ export const pylockFormat: Format = {
 }
 
 function explain(error: ResolverRefused, spec: InterpreterSpec, text: string, probe: Probe): ResolutionFailed {
-  const named = error.package ?? /package '([^']+)'|package "([^"]+)"/.exec(error.message)?.slice(1).find(Boolean)
+  const named = error.package ?? /package "([^"]+)"/.exec(error.message)?.[1]
   const line = Number(/at line (\d+)/.exec(error.message)?.[1]) || pointedAt(error.message, text)
   const place = line
     ? { line }
