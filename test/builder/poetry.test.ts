@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import type { InterpreterRequest } from '../../common/contract.ts'
-import { loadSpec } from '../../service/interpreter/formats.ts'
+import { loadSpec, locate } from '../../service/interpreter/formats.ts'
 import { STEP, testBase } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { publicIndex } from '../support/index-server.ts'
@@ -99,6 +99,8 @@ describe('poetry.lock', () => {
     const { artifacts } = await parts.builder.resolve(base, spec, probe, { ...STEP, report })
     const found = artifacts.find(({ name }) => name === 'lib')
     assert.deepEqual([found?.kind, found?.commit, found?.editable], ['vcs', commit, undefined])
+    // Where a host that does not give it is said.
+    assert.deepEqual(locate(spec, 'lib'), { file: 'pyproject.toml', line: 9 })
     assert.ok(
       lines.some((line) => /^lib: its code is that of the locked commit, whatever develop = true says/.test(line)),
       lines.join('\n'),
