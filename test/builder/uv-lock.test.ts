@@ -142,6 +142,23 @@ describe('a lock older than its pyproject.toml', () => {
     })
   }
 
+  test('a setting of uv.toml', async () => {
+    const error = await refusal(resolve({ ...project, 'uv.lock': lock, 'uv.toml': '\nprerelease = "allow"\n' }))
+    assert.match(error.message, /^uv\.toml:2: uv\.toml has another value of prerelease than uv\.lock was made with$/)
+  })
+
+  test('a project that uv could not lock, in its own words', async () => {
+    const root = `${PYPROJECT}[tool.uv.workspace]\nmembers = ["elm"]\n`
+    const files = { 'pyproject.toml': root, 'elm/pyproject.toml': '[project]\nname = "elm"\nversion = "1"\n' }
+    const locked = { ...files, 'uv.lock': await uvLock(parts, files) }
+    const error = await refusal(resolve({ ...locked, 'pyproject.toml': root.replace('"idna==3.7"', '"elm"') }))
+    const alone = await refusal(resolve({ ...files, 'uv.lock': lock }))
+    assert.match(alone.message, /elm\/pyproject\.toml is a project of the workspace that uv\.lock does not have yet$/)
+    const gone = await refusal(resolve({ ...locked, 'pyproject.toml': PYPROJECT }))
+    assert.match(gone.message, /pyproject\.toml has another workspace: uv\.lock has elm, /)
+    assert.match(error.message, /^uv\.lock: [\s\S]*`elm` is included as a workspace member, but is missing an entry in/)
+  })
+
   test('what is only written in another way is the same', async () => {
     const other = PYPROJECT.replace('"idna==3.7"', '"IDNA == 3.7.0"').replace(
       "python_version < '3.11'",

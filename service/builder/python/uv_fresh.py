@@ -57,8 +57,11 @@ def check_fresh(files, lock_path, version):
     reason = reason or re.search("incompatible with the project's (Python requirement: .+)", said)
     if reason is not None:
         raise stale(reason[1], files, lock_path)
-    errors = [line for line in said.splitlines() if not re.match(r"(DEBUG|TRACE|INFO)\b", line)]
-    return [f"whether {lock_path} is as new as its projects is not known; uv says: " + " ".join(errors)]
+    error = "\n".join(line for line in said.splitlines() if not re.match(r"(DEBUG|TRACE|INFO|Using|warning)\b", line))
+    if not re.search(r"network was disabled|not found at|does not exist|No such file", error, re.I):
+        raise Failed("uv", error)
+    # Something that is not here counts after all.
+    return [f"whether {lock_path} is as new as its projects is not known; uv says: {error}"]
 
 
 def readable(files, lock_path, lock, tree):

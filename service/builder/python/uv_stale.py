@@ -27,20 +27,23 @@ def stale(reason, files, lock_path):
     """The refusal. Its package is what the line at fault says: a requirement, or the name of a setting or source."""
     what, *shown = reason.split("\n")
     root = posixpath.join(posixpath.dirname(lock_path), "pyproject.toml")
-    projects = projects_of(files)
+    projects, lock = projects_of(files), tomllib.loads(files[lock_path])
     if "members" in what and len(shown) == 2:
-        return other_members(*map(names_in, shown), projects, lock_path, root)
+        # A lone project is no member of anything.
+        there = [package["name"] for package in lock.get("package", [])]
+        return other_members(*map(names_in, shown), there, projects, lock_path, root)
     if len(shown) == 2 and re.search("requirements|groups", what):
         named = re.search("for: `([^`=@ ]+)", what)
         path = next((path for path, content in projects.items() if named and is_called(content, named[1])), root)
         for name, moved in changed(*shown).items():
-            return other_requirement(name, moved, path, projects[path], tomllib.loads(files[lock_path]), lock_path)
+            return other_requirement(name, moved, path, projects[path], lock, lock_path)
     if "remote index" in what:
         name, url = re.findall("`([^`]+)`", what)[::2]
         return Failed("stale", f"{root} names another index than {url}, which {lock_path} has {name} from", "index")
     setting = next((key for words, key in SETTINGS.items() if words in what), None)
     if setting is not None:
-        says = [path for path in (root, *projects) if re.search(rf"^\s*{setting}\s*=", files.get(path, ""), re.M)]
+        own = posixpath.join(posixpath.dirname(lock_path), "uv.toml")
+        says = [path for path in (own, root, *projects) if re.search(rf"^\s*{setting}\s*=", files.get(path, ""), re.M)]
         path = (says or [root])[0]
         return Failed("stale", f"{path} has another value of {setting} than {lock_path} was made with", setting)
     return Failed("stale", f"{root} is newer than {lock_path}; uv says: {what}")
@@ -65,12 +68,13 @@ def changed(*shown):
     return found
 
 
-def other_members(asked, locked, projects, lock_path, root):
+def other_members(asked, locked, there, projects, lock_path, root):
     for path, content in projects.items():
-        if any(is_called(content, name) for name in asked if name not in locked):
+        if any(is_called(content, name) for name in asked if name not in [*locked, *there]):
             return Failed("stale", f"{path} is a project of the workspace that {lock_path} does not have yet")
     gone = ", ".join(name for name in locked if name not in asked)
-    return Failed("stale", f"{lock_path} has {gone}, no longer a project of the workspace of {root}")
+    why = f"{lock_path} has {gone}, no longer a member of it" if gone else f"its members are others than {lock_path} has"
+    return Failed("stale", f"{root} has another workspace: {why}")
 
 
 def other_requirement(name, moved, path, content, lock, lock_path):
