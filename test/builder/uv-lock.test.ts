@@ -173,6 +173,7 @@ describe('a lock older than its pyproject.toml', () => {
 
 /** What uv locks, and takes for fresh, though not all of it can be read here or is asked for. */
 const RICH = {
+  'links/.keep': '',
   'pyproject.toml': `[project]
 name = "wood"
 dynamic = ["version"]
@@ -184,6 +185,7 @@ fast = ["six==1.16.0"]
 dev = ["iniconfig==2.0.0"]
 [tool.uv]
 dev-dependencies = ["toolz==1.0.0"]
+find-links = ["./links"]
 [tool.uv.sources]
 oak = { path = "libs/oak" }
 old = { path = "libs/old" }
@@ -236,7 +238,7 @@ for (const version of [undefined, '0.5.0', '0.6.17', '0.8.0']) {
     )
     const older = { ...rich, 'pyproject.toml': RICH['pyproject.toml'].replace('"libs/oak"', '"libs/elm"') }
     const error = await refusal(resolve(older, { extras: ['fast'] }))
-    assert.match(error.message, /^pyproject\.toml:13: .* asks for oak from another source/)
+    assert.match(error.message, /^pyproject\.toml:14: .* asks for oak from another source/)
   })
 }
 

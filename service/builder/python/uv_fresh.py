@@ -36,20 +36,11 @@ def check_fresh(files, lock_path, version):
     with tempfile.TemporaryDirectory() as folder:
         try:
             lock = tomllib.loads(files[lock_path])
-            tree = {**files, **readable(files, lock_path, lock, folder)}
+            uv = settings(files, lock_path)
+            tree = {**files, **links(uv, lock_path), **readable(files, lock_path, lock, folder)}
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Failed("lock", f"it is not as uv writes it: {type(error).__name__}: {error}") from error
-        for path, text in tree.items():
-            target = Path(folder, path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
-        python = Path(folder, ".meadow-python")
-        python.write_text(PYTHON.format(python=sys.executable, version=version), encoding="utf-8")
-        python.chmod(0o755)
-        command = ["uv", "lock", "--check", "--offline", "--no-cache", "--no-python-downloads", "--color", "never", "-v",
-                   "--python", str(python), *indexes(files, lock_path, lock)]
-        there = Path(folder, posixpath.dirname(lock_path))
-        done = subprocess.run(command, cwd=there, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = judged(folder, tree, posixpath.dirname(lock_path), version, indexes(uv, lock))
         said = done.stderr.replace(folder + "/", "")
     if done.returncode == 0:
         return []
@@ -62,6 +53,21 @@ def check_fresh(files, lock_path, version):
         raise Failed("uv", error)
     # Something that is not here counts after all.
     return [f"whether {lock_path} is as new as its projects is not known; uv says: {error}"]
+
+
+def judged(folder, tree, project, version, options):
+    """What uv says of a lock; only on stderr."""
+    for path, text in tree.items():
+        target = Path(folder, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Which uv its users must have is their own business.
+        target.write_text(re.sub(r"^\s*required-version\s*=.*$", "", text, flags=re.M), encoding="utf-8")
+    python = Path(folder, ".meadow-python")
+    python.write_text(PYTHON.format(python=sys.executable, version=version), encoding="utf-8")
+    python.chmod(0o755)
+    command = ["uv", "lock", "--check", "--offline", "--no-cache", "--no-python-downloads", "--color", "never", "-v",
+               "--python-preference", "only-system", "--python", str(python), *options]
+    return subprocess.run(command, cwd=Path(folder, project), capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
 def readable(files, lock_path, lock, tree):
@@ -151,13 +157,25 @@ def without_archives(lock):
     return {**lock, "package": found}
 
 
-def indexes(files, lock_path, lock):
-    """Those of the lock, where the project says nothing of its default one: people often name it in the settings of their machine."""
+def settings(files, lock_path):
+    """What the root of a workspace says to uv, or `uv.toml` beside it instead."""
     folder = posixpath.dirname(lock_path)
-    uv = projects_of(files).get(posixpath.join(folder, "pyproject.toml"), {}).get("tool", {}).get("uv", {})
     own = files.get(posixpath.join(folder, "uv.toml"))
-    uv = uv if own is None else tomllib.loads(own)
+    if own is not None:
+        return tomllib.loads(own)
+    return projects_of(files).get(posixpath.join(folder, "pyproject.toml"), {}).get("tool", {}).get("uv", {})
+
+
+def indexes(uv, lock):
+    """Those of the lock, where the project says nothing of its default one: people often name it in the settings of their machine."""
     if "index-url" in uv or any(index.get("default") for index in uv.get("index", [])):
         return []
     urls = dict.fromkeys(package["source"].get("registry", "") for package in lock.get("package", []))
     return [argument for url in urls if re.match("https?:", url) for argument in ("--index", url)]
+
+
+def links(uv, lock_path):
+    """Folders of the code that uv wants to see, by files in them."""
+    paths = [posixpath.normpath(posixpath.join(posixpath.dirname(lock_path), link)) for link in uv.get("find-links", [])
+             if not re.match("[a-z]+:", link)]
+    return {posixpath.join(path, ".keep"): "" for path in paths if not path.startswith(("/", ".."))}
