@@ -9,7 +9,7 @@ import { TAR_END, tarArchive, tarHeader, tarPadding } from '../../common/tar.ts'
 import type { BaseImage } from '../image/base.ts'
 import type { Artifact } from '../interpreter/lock.ts'
 import type { Probe } from '../interpreter/probe.ts'
-import { BuildFailed, type BuildRequest, type BuildSource, type StepOptions } from './builder.ts'
+import { BuildFailed, type BuildRequest, type BuildSource, NotEditable, type StepOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
 import { BrokenFrames, Frames } from './frames.ts'
 import { putUv, UV } from './put-uv.ts'
@@ -74,7 +74,7 @@ async function received(
     const announced = await receive(step, path, most).catch((error) => step.blame(error))
     await step.finish()
     if (announced === undefined) throw new BuildFailed(name, `${name}: the build made no wheel`, HINT)
-    if ('refused' in announced) throw new BuildFailed(name, `${name}: ${announced.refused}`, NOT_EDITABLE)
+    if ('refused' in announced) throw new NotEditable(name, announced.refused)
     const { filename } = announced
     const bytes = createReadStream(path)
     bytes.once('close', () => void rm(path, { force: true }))
@@ -104,9 +104,6 @@ async function receive(step: Step, path: string, most: number): Promise<z.infer<
 
 const HINT =
   'Ask for a version that has a wheel, or for a base-image that has the compilers and libraries its build needs.'
-
-const NOT_EDITABLE =
-  'Install it as a copy: leave the -e (or "editable") out. It is then built to a wheel whenever its files change.'
 
 /** Where a source is put, and what the program in the container is told of it. */
 function placeOf(artifact: Artifact, source: BuildSource): { at: string; order: Record<string, unknown> } {

@@ -143,3 +143,13 @@ export class BuildFailed extends HintedError {
     this.package = name
   }
 }
+
+/** An editable wheel that would not work in a run, which has the files of the commit and nothing that a build adds to them. */
+export class NotEditable extends BuildFailed {
+  override name = 'NotEditable'
+  readonly why: string
+  constructor(name: string, why: string) {
+    super(name, `${name}: ${why}`, 'Install it as a copy: leave the -e (or "editable") out.')
+    this.why = why
+  }
+}

@@ -10,6 +10,9 @@ type Name =
   | 'other_systems'
   | 'failed'
   | 'uv_project'
+  | 'uv_fresh'
+  | 'uv_stale'
+  | 'write_toml'
   | 'image_packages'
   | 'export_poetry'
   | 'poetry_index'
@@ -28,8 +31,11 @@ export function pythonSource(name: Name): string {
 
 /** Programs that wait for requests, and the files that each has beside its own. */
 const PARTS = {
-  resolve: ['failed', 'run_uv', 'uv_project', 'image_packages', 'choose', 'locked_artifact', 'other_systems'],
-  export_poetry: ['failed', 'poetry_index', 'poetry_project', 'pylock_rows'],
+  resolve: [
+    ...(['failed', 'run_uv', 'uv_project', 'uv_fresh', 'uv_stale', 'write_toml'] as const),
+    ...(['image_packages', 'choose', 'locked_artifact', 'other_systems'] as const),
+  ],
+  export_poetry: ['failed', 'poetry_index', 'poetry_project', 'pylock_rows', 'write_toml'],
 } as const
 
 /** The files of a program in a folder that Python runs. https://docs.python.org/3/using/cmdline.html#cmdoption-arg-path */

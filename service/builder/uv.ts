@@ -2,8 +2,7 @@ import { posix } from 'node:path'
 import { stringify, type TomlTable } from 'smol-toml'
 import { isTable } from '../interpreter/formats/read-toml.ts'
 import type { Probe } from '../interpreter/probe.ts'
-import type { IndexWish, ProjectWish } from '../interpreter/resolution.ts'
-import type { Choice } from '../interpreter/spec.ts'
+import type { IndexWish, ProjectWish, UvChoice } from '../interpreter/resolution.ts'
 import { STEP_FOLDER } from './step-spec.ts'
 
 /** Versions of glibc that uv knows as platforms (`uv pip compile --help`). */
@@ -98,12 +97,15 @@ export function uvUniversalArguments(probe: Probe, config = UV_CONFIG): string[]
   return ['pip', 'compile', 'one.txt', ...COMMON, '--python-version', probe.version, ...one]
 }
 
-/** uv's arguments to make a pylock.toml of a uv.lock, with the groups that its project has by default, but for some. */
-export function uvExportArguments(lock: string, { extras, groups, withoutGroups }: Choice): string[] {
+/** uv's arguments to make a pylock.toml of a uv.lock: of its whole workspace, or of one project. */
+export function uvExportArguments(lock: string, choice: UvChoice): string[] {
+  const { project, defaultGroups, groupsAlone, extras, groups, withoutGroups } = choice
   return [
     ...['export', '--frozen', '--project', posix.dirname(lock), ...COMMON, '--config-file', UV_CONFIG],
+    ...(project === undefined ? ['--all-packages'] : ['--package', project]),
+    ...(defaultGroups ? [] : ['--no-default-groups']),
     ...extras.flatMap((extra) => ['--extra', extra]),
-    ...groups.flatMap((group) => ['--group', group]),
+    ...groups.flatMap((group) => [groupsAlone ? '--only-group' : '--group', group]),
     ...withoutGroups.flatMap((group) => ['--no-group', group]),
   ]
 }

@@ -15,6 +15,7 @@ import { pylockFormat } from './formats/pylock.ts'
 import { pyprojectFormat } from './formats/pyproject.ts'
 import { requirementsFormat } from './formats/requirements.ts'
 import { uvLockFormat } from './formats/uv-lock.ts'
+import { lockOfWorkspace } from './formats/uv-sources.ts'
 import type { Lock } from './lock.ts'
 import { checkCredentials } from './lock-credentials.ts'
 import type { Probe } from './probe.ts'
@@ -56,14 +57,17 @@ export async function loadSpec(
 async function fileSpec(
   code: CodeFiles,
   request: InterpreterRequest,
-  file: EnvironmentFile,
+  named: EnvironmentFile,
   platform: CondaPlatform,
 ): Promise<InterpreterSpec> {
+  const lock = named.format === 'pyproject.toml' ? await lockOfWorkspace(code, named.path) : undefined
+  const file: EnvironmentFile = lock === undefined ? named : { path: lock, format: 'uv.lock' }
   const format = await formatByContent(code, file)
   const path = (await FORMATS[format].instead?.(code, file.path, platform)) ?? file.path
   checkOptions(request, { path, format })
   const files = await FORMATS[format].load(code, path)
   const spec: InterpreterSpec = { format, path, files }
+  if (lock !== undefined) spec.project = named.path
   const local = await FORMATS[format].local?.(code, { path, files })
   if (local && Object.keys(local).length > 0) spec.local = local
   const requiresPython = FORMATS[format].requiresPython?.(files, path)

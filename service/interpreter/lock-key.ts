@@ -4,7 +4,7 @@ import type { Probe } from './probe.ts'
 import { bringsPython, type InterpreterSpec } from './spec.ts'
 
 /** Grows when the same spec is to be resolved again because this program makes locks differently. */
-const LOCK_VERSION = 3
+const LOCK_VERSION = 4
 
 /**
  * What a lock is known by: everything that resolving reads but the state of the index.
@@ -23,6 +23,7 @@ export function lockKey(spec: InterpreterSpec, probe: Probe, platform: string, i
     spec.groups ?? [],
     ...(spec['without-groups'] ? [{ without: spec['without-groups'] }] : []),
     spec.extras ?? [],
+    ...(spec.project === undefined ? [] : [{ project: spec.project }]),
     version,
     machine,
     libc.name,

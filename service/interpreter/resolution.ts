@@ -77,6 +77,16 @@ export interface GitSource extends Repository {
   at: string
 }
 
+/** What of a uv.lock is asked for. */
+export interface UvChoice extends Choice {
+  /** The name of the one project of its workspace that is meant; all of them where it is not set. */
+  project?: string
+  /** Whether the groups that are default ones count too. */
+  defaultGroups: boolean
+  /** Whether only the groups are meant, without what the projects themselves depend on. */
+  groupsAlone: boolean
+}
+
 /** What requirements files name beside packages of an index. */
 export interface LocalSources {
   /** Folders of the code tree that hold projects; the root is empty. */
@@ -127,7 +137,7 @@ export type ResolveRequest = {
       files: EnvironmentFiles
       /** The path of the uv.lock among them. */
       uvLock: string
-    } & Choice)
+    } & UvChoice)
   | { poetry: PoetryProject }
   | { conda: CondaRequest }
   | ({

@@ -26,6 +26,8 @@ export interface InterpreterSpec {
   /** The file that was named or detected: a key of `files`. */
   path: string
   files: EnvironmentFiles
+  /** The pyproject.toml that was named, where the file is the lock of its workspace: then it alone is meant. */
+  project?: string
   /** Where relative paths of requirements files begin, inside the code tree; its root where absent. */
   folder?: string
   /** Other files of the code that resolving reads, wheels for one, by path: their sha256 in hex. */

@@ -91,7 +91,8 @@ async function specOf(
   const also = others.length > 0 ? `, with ${others.join(', ')}` : ''
   const before = found?.insteadOf ? `, before ${found.insteadOf.join(' and ')}` : ''
   const named = found?.path ?? interpreter.interpreter
-  const instead = spec.path === named ? '' : `, in place of ${named}`
+  const project = spec.project === undefined ? undefined : `, for ${spec.project}, a project of its workspace`
+  const instead = project ?? (spec.path === named ? '' : `, in place of ${named}`)
   const why = found ? `detected at the root${before}` : `named by interpreter${instead}`
   journal.note(`environment: ${spec.path} (${spec.format}), ${why}${also}`)
   for (const note of notesOn(spec)) journal.note(note)

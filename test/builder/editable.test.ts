@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
-import { BuildFailed, type BuildSource } from '../../service/builder/builder.ts'
+import { BuildFailed, type BuildSource, NotEditable } from '../../service/builder/builder.ts'
 import { buildSystem } from '../../service/interpreter/build-system.ts'
 import type { Artifact } from '../../service/interpreter/lock.ts'
 import type { PythonVersion } from '../support/bases.ts'
@@ -95,7 +95,7 @@ describe('an editable wheel points into /workspace', () => {
     assert.ok([...texts.values()].some((text) => text.includes('/workspace/sub/src')))
   })
 
-  test('a version from git is that of the commit; a file that only the build writes is said', async () => {
+  test('a version from git is that of the commit; the module that the build writes it to goes with the wheel', async () => {
     const scm = '[tool.setuptools_scm]\nversion_file = "src/demo/_version.py"\n'
     const files = {
       'pyproject.toml': pyproject(
@@ -106,13 +106,10 @@ describe('an editable wheel points into /workspace', () => {
       ),
       'src/demo/__init__.py': ANSWER,
     }
-    const lines: string[] = []
-    const { filename } = await built(files, EDITABLE, '3.11', (line) => lines.push(line))
+    const { filename, texts } = await built(files, EDITABLE)
     assert.match(filename, /^demo-0\.0\.0\+gabc-/)
-    assert.ok(
-      lines.includes('note: its build writes src/demo/_version.py, which is not there in a run'),
-      lines.join('\n'),
-    )
+    assert.match(texts.get('_meadow_generated_demo/src/demo/_version.py') ?? '', /version = '0\.0\.0\+gabc'/)
+    assert.equal(texts.get('_meadow_generated_demo.pth'), 'import _meadow_generated_demo\n')
   })
 })
 
@@ -137,13 +134,14 @@ describe('an editable wheel that would not work in a run is refused with the way
       'open("demo.cpython-311-x86_64-linux-gnu.so", "w")',
       /writes demo\.cpython-311.*\.so into the code/,
     ],
+    ['writes other code than its version', 'open("made.py", "w").write("X = 1")', /writes made\.py into the code/],
     ['holds a compiled file', 'put("demo.abi3.so", b"x")', /compiles demo\.abi3\.so/],
     ['points elsewhere', 'put("demo.pth", "/usr/share/demo")', /points to \/usr\/share\/demo/],
     ['points to its own temporary files', 'put("demo.py", repr(folder))', /points to \/tmp\//],
   ] as const) {
     test(what, async () => {
       await assert.rejects(built(own(body), EDITABLE), (error) => {
-        assert.ok(error instanceof BuildFailed, String(error))
+        assert.ok(error instanceof NotEditable, String(error))
         assert.match(error.message, message)
         assert.match(error.hint, /leave the -e/)
         return true

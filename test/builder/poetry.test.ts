@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import type { InterpreterRequest } from '../../common/contract.ts'
-import { loadSpec } from '../../service/interpreter/formats.ts'
+import { loadSpec, locate } from '../../service/interpreter/formats.ts'
 import { STEP, testBase } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { publicIndex } from '../support/index-server.ts'
@@ -99,6 +99,8 @@ describe('poetry.lock', () => {
     const { artifacts } = await parts.builder.resolve(base, spec, probe, { ...STEP, report })
     const found = artifacts.find(({ name }) => name === 'lib')
     assert.deepEqual([found?.kind, found?.commit, found?.editable], ['vcs', commit, undefined])
+    // Where a host that does not give it is said.
+    assert.deepEqual(locate(spec, 'lib'), { file: 'pyproject.toml', line: 9 })
     assert.ok(
       lines.some((line) => /^lib: its code is that of the locked commit, whatever develop = true says/.test(line)),
       lines.join('\n'),
@@ -196,11 +198,23 @@ describe('poetry.lock', () => {
       assert.match(hint, /"poetry check"/)
     })
 
+    test('a package without a file for this Python, with what makes a lock that has one', async () => {
+      const wheel = lock.replace(/^ *\{file = "idna-3\.6\.tar\.gz".*\n/m, '')
+      const spec = await loadSpec(codeFiles({ 'pyproject.toml': PROJECT, 'poetry.lock': wheel }), {
+        interpreter: 'poetry.lock',
+      })
+      const other = { ...probe, tags: ['cp311-cp311-manylinux_2_36_x86_64'] }
+      const { message, hint } = await refusal(parts.builder.resolve(base, spec, other, ASK))
+      const why = 'No wheel found matching the provided tags, and no sdist available as a fallback'
+      assert.equal(message, `pyproject.toml:10: idna: ${why}`)
+      assert.match(hint, /^Lock a version that has files for Python 3\.11\.\d+ on x86_64 .*: "poetry update idna"\.$/)
+    })
+
     test('a path outside of the repository', async () => {
       const path =
         '[[package]]\nname = "tool"\nversion = "1"\noptional = false\npython-versions = "*"\ngroups = ["main"]\nfiles = []\n\n[package.source]\ntype = "directory"\nurl = "../tool"\n\n'
       const { message, hint } = await refused({ 'poetry.lock': path + lock })
-      assert.match(message, /tool: its path leads out of the repository: \.\.\/tool/)
+      assert.equal(message, 'poetry.lock:2: tool: its path leads out of the repository: ../tool')
       assert.match(hint, /Move it into the repository/)
     })
   })

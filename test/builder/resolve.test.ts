@@ -10,6 +10,8 @@ import { DEFAULT_INDEX } from '../../service/interpreter/lock.ts'
 import type { FormatName, InterpreterSpec } from '../../service/interpreter/spec.ts'
 import { STEP, testBase } from '../support/builder.ts'
 import { ASK, pins, refusal, resolving } from '../support/resolving.ts'
+import { pipLock, uvExport } from '../support/uv-lock.ts'
+import { makeWheel } from '../support/wheels.ts'
 
 const { parts, base, probe } = await resolving()
 
@@ -268,6 +270,53 @@ directory = { path = "../libs/sub" }
     const error = await refusal(ask({ groups: ['docs'] }))
     assert.match(error.message, /^pylock\.toml: it has no group 'docs'; it has dev, lint$/)
     assert.match((await refusal(ask({ extras: ['slow'] }))).message, /no extra 'slow'; it has fast/)
+  })
+
+  test('a lock by "pip lock"; of a wheel it says where that lay, which is refused with the way out', async () => {
+    const project = '[project]\nname = "wood"\nversion = "1"\n[build-system]\nrequires = ["setuptools"]\n'
+    const wheel = 'wheels/local-1.0-py3-none-any.whl'
+    const files = { 'libs/wood/pyproject.toml': project, [wheel]: makeWheel({ name: 'local', version: '1.0' }) }
+    const lock = await pipLock(parts, { ...files, 'requirements.txt': `idna==3.7\n-e ./libs/wood\n./${wheel}\n` })
+    const error = await refusal(resolveLock(lock))
+    const line = lock.split('\n').indexOf('name = "local"') + 1
+    assert.match(
+      error.message,
+      new RegExp(`^pylock\\.toml:${line}: local: it is locked to file:///.*/${wheel}, which is`),
+    )
+    assert.match(error.hint, /write path = "…" for the url, relative to this file/)
+    const { artifacts } = await resolveLock(lock.replace(/^url = "file:.*"$/m, `path = "${wheel}"`))
+    assert.deepEqual(
+      artifacts.map(({ name, kind, path, editable }) => [name, kind, path, editable]),
+      [
+        ['idna', 'wheel', undefined, undefined],
+        ['local', 'wheel', wheel, undefined],
+        ['wood', 'directory', 'libs/wood', true],
+      ],
+    )
+  })
+
+  test('a lock by "uv export", with a group and an extra in it', async () => {
+    const project = `[project]
+name = "wood"
+version = "1"
+requires-python = ">=3.9"
+dependencies = ["idna==3.7", "tomli ; python_version < '3.11'"]
+[project.optional-dependencies]
+fast = ["six==1.16.0"]
+[dependency-groups]
+lint = ["toolz==1.0.0"]
+docs = ["iniconfig==2.0.0"]
+`
+    const lock = await uvExport(parts, { 'pyproject.toml': project }, '--group lint --extra fast')
+    assert.deepEqual(pins(await resolveLock(lock)), ['idna==3.7', 'six==1.16.0', 'toolz==1.0.0'])
+  })
+
+  test('a package without a file for this Python is named once', async () => {
+    const wheel = `https://example.org/six-1.16.0-cp38-cp38-manylinux_2_17_x86_64.whl", hashes = { sha256 = "${SHA}" }`
+    const error = await refusal(resolveLock(six(`wheels = [{ url = "${wheel} }]`)))
+    const why = 'No wheel found matching the provided tags, and no sdist available as a fallback'
+    assert.equal(error.message, `pylock.toml:5: six: ${why}`)
+    assert.match(error.hint, /^Make a lock that holds files for Python 3\.11\.\d+ on x86_64 with glibc/)
   })
 
   const HEAD = 'lock-version = "1.0"\ncreated-by = "test"\n'

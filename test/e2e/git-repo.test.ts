@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { rm, symlink } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
-import { serveGit } from '../support/git-http.ts'
+import { testBuilder } from '../support/builder.ts'
+import { type GitHost, serveGit } from '../support/git-http.ts'
 import { Project } from '../support/project.ts'
 import { temporaryFolder } from '../support/repositories.ts'
 import { ServiceUnderTest } from '../support/service-under-test.ts'
+import { uvLockWithGit } from '../support/uv-lock.ts'
 import { WorkflowJob } from '../support/workflow-job.ts'
 
 /** Code of repositories on a git host that is reached over HTTP; each test goes on from the last. */
@@ -26,6 +28,7 @@ let service: ServiceUnderTest
 let app: Project
 let job: WorkflowJob
 let git: string
+let host: GitHost
 let tip: string
 const inputs = { 'path-to-source': 'src', submodules: 'true', memory: MEMORY, preload: 'tool.core' }
 
@@ -38,7 +41,7 @@ async function project(name: string): Promise<Project> {
 
 before(async () => {
   git = await temporaryFolder(t)
-  const host = await serveGit(t, git)
+  host = await serveGit(t, git)
   service = await ServiceUnderTest.start({ MEADOW_GIT_URL: host.url.href.replace(/\/$/, '') })
   app = await project('octo/app')
 })
@@ -134,4 +137,27 @@ test('a freeze of another system: the package, its line, and the marker that exc
   assert.equal(build.state, 'failed')
   assert.match(build.message ?? '', /^requirements\.txt:2: pyobjc-core: its build failed/)
   assert.match(build.hint ?? '', /wheels for macOS only.*: pyobjc-core==10\.3\.1 ; sys_platform == "darwin"$/)
+})
+
+test('a repository that a lock names and that asks for credentials: its package, its line, and the way out', async () => {
+  const lib = await project('octo/private')
+  const system = '[build-system]\nrequires = ["setuptools"]\n'
+  const commit = await lib.commit({ 'pyproject.toml': `[project]\nname = "lib"\nversion = "1"\n${system}` })
+  const url = `${host.url}octo/private.git`
+  const vcs = `vcs = { type = "git", url = "${url}", commit-id = "${commit}" }`
+  const pyproject = `[project]\nname = "wood"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["lib"]\n[tool.uv.sources]\nlib = { git = "${url}" }\n`
+  await using tools = await testBuilder()
+  const uvLock = await uvLockWithGit(tools, { 'pyproject.toml': pyproject })
+  host.secret = ['/octo/private.git']
+  for (const files of [
+    { 'pylock.toml': `lock-version = "1.0"\ncreated-by = "test"\n[[packages]]\nname = "lib"\n${vcs}\n` },
+    { 'uv.lock': uvLock, 'pyproject.toml': pyproject },
+  ] as Record<string, string>[]) {
+    const [lock = '', text = ''] = Object.entries(files)[0] ?? []
+    const { state, message, hint } = await app.built(await app.build(await app.commit(files)))
+    assert.equal(state, 'failed')
+    const line = text.split('\n').indexOf('name = "lib"') + 1
+    assert.equal(message, `${lock}:${line}: lib: ${url} does not exist, or is private and asks for credentials`)
+    assert.match(hint ?? '', /until then ask for a release, or commit a wheel of it/)
+  }
 })

@@ -60,6 +60,62 @@ test('a project that is copied is built again when its files change', async () =
   assert.equal((await ran({ ...files, 'libs/shop/shop.py': code(2) }, 'shop')).stdout, 'price 2\n')
 })
 
+test('an editable project imports the version that its build wrote into the code', async () => {
+  const scm = '[tool.setuptools_scm]\nversion_file = "src/shop/_version.py"\n'
+  const described = PYPROJECT.replace('version = "1.0"', 'dynamic = ["version"]').replace(
+    '["setuptools"]',
+    '["setuptools", "setuptools-scm"]',
+  )
+  const files = {
+    'pylock.toml': `${LOCK}directory = { path = ".", editable = true }\n`,
+    'pyproject.toml': described + scm,
+    'src/shop/__init__.py': 'from ._version import version\ndef main():\n    print(version)\n',
+  }
+  const first = await ran(files, 'shop')
+  assert.match(first.stdout, /^0\.0\.0\+g[0-9a-f]{12}\n$/)
+  const changed = await ran({ ...files, 'src/shop/other.py': '' }, 'shop')
+  assert.deepEqual([changed.stdout, changed.image], [first.stdout, first.image])
+})
+
+test('an editable project that compiles is a copy, which is said, and is made again with each change of it', async () => {
+  const backend = `import os, zipfile
+def wheel(folder, files):
+    name = "shop-1.0-py3-none-any.whl"
+    info = {"METADATA": "Metadata-Version: 2.1\\nName: shop\\nVersion: 1.0\\n", "WHEEL": "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"}
+    files = {**files, **{"shop-1.0.dist-info/" + key: text for key, text in info.items()}}
+    import base64, hashlib
+    row = lambda path, text: f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip('=')},{len(text)}"
+    record = "shop-1.0.dist-info/RECORD"
+    files[record] = "\\n".join([*(row(*one) for one in files.items()), record + ",,"]) + "\\n"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as made:
+        for path, text in files.items():
+            made.writestr(path, text)
+    return name
+def build_wheel(folder, settings=None, metadata=None):
+    return wheel(folder, {"shop.py": open("shop.py").read()})
+def build_editable(folder, settings=None, metadata=None):
+    open("fast.abi3.so", "w")
+    return wheel(folder, {"shop.pth": os.getcwd()})
+`
+  const files = {
+    'pylock.toml': `${LOCK}directory = { path = "libs/shop", editable = true }\n`,
+    'libs/shop/pyproject.toml': '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+    'libs/shop/backend.py': backend,
+    'libs/shop/shop.py': code(1),
+  }
+  const command = 'python -c "import shop; shop.main(); print(shop.__file__)"'
+  const commit = await project.commit(files)
+  const { stdout, notes } = await project.ran(commit, { command })
+  assert.match(stdout.toString(), /^price 1\n\/opt\/env\/.*\/site-packages\/shop\.py\n$/)
+  const note =
+    'shop is a copy, made again whenever a file of its folder changes: its editable build writes libs/shop/fast.abi3.so'
+  assert.ok(
+    notes.some((each) => each.startsWith(note)),
+    notes.join('\n'),
+  )
+  assert.match((await ran({ ...files, 'libs/shop/shop.py': code(2) }, command)).stdout, /^price 2\n/)
+})
+
 test('a package from git, at its commit', async () => {
   const folder = `${service.home.folder}/git/octo/lib`
   const lib = await TestRepository.make(folder)

@@ -84,6 +84,18 @@ test('a commit that changes only code is a hit', async () => {
   assert.equal(cache?.verdict, 'hit')
 })
 
+test('a member that is named is taken by the lock of its workspace, which is said', async () => {
+  const interpreter = 'packages/oak/pyproject.toml'
+  const say = 'import importlib.metadata as m; print(sorted(d.name for d in m.distributions()))'
+  const { stdout, notes } = await project.ran(await project.commit(files), { interpreter, args: ['python', '-c', say] })
+  assert.equal(stdout.toString(), "['elm', 'oak', 'pip']\n")
+  const line = `environment: uv.lock (uv.lock), named by interpreter, for ${interpreter}, a project of its workspace`
+  assert.ok(
+    notes.some((note) => note.startsWith(line)),
+    notes.join('\n'),
+  )
+})
+
 test('one package changed: only it is new, and why is said', async () => {
   const changed = { ...files, ...projects('3.8'), 'uv.lock': await uvLock(tools, projects('3.8')) }
   const { said, cache } = await ran(changed)

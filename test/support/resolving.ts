@@ -22,8 +22,15 @@ export interface Resolving {
   parts: TestBuilder
   base: BaseImage
   probe: Probe
-  /** The lock of an environment file among some files. */
-  resolve(files: Record<string, string | Buffer>, request?: Partial<InterpreterRequest>): Promise<Lock>
+  /**
+   * The lock of an environment file among some files.
+   * @param lines is given what is reported
+   */
+  resolve(
+    files: Record<string, string | Buffer>,
+    request?: Partial<InterpreterRequest>,
+    lines?: string[],
+  ): Promise<Lock>
 }
 
 /**
@@ -35,9 +42,9 @@ export async function resolving(interpreter = 'requirements.txt'): Promise<Resol
   after(() => parts[Symbol.asyncDispose]())
   const base = await testBase('3.11')
   const probe = await parts.builder.probe(base, STEP)
-  const resolve: Resolving['resolve'] = async (files, request = {}) => {
+  const resolve: Resolving['resolve'] = async (files, request = {}, lines = []) => {
     const spec = await loadSpec(codeFiles(files), { interpreter, ...request })
-    return await parts.builder.resolve(base, spec, probe, ASK)
+    return await parts.builder.resolve(base, spec, probe, { ...ASK, report: (line) => void lines.push(line) })
   }
   return { parts, base, probe, resolve }
 }

@@ -6,6 +6,8 @@ uv's path and that of its settings, absent where uv does not run here}. The back
 On stdout: {"filename", "size"} as a line, and the wheel's bytes; or {"refused": why an editable wheel is of no use}.
 """
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -28,10 +30,32 @@ found = importlib.import_module(module)
 for part in filter(None, attribute.split(".")):
     found = getattr(found, part)
 hook = getattr(found, name, None)
-if hook is None and name == "build_editable":
-    sys.exit("its build backend {} makes no editable installs (PEP 660)".format(backend))
 with open(answer, "w") as file:
-    json.dump(hook(*arguments) if hook else [], file)
+    json.dump(hook(*arguments) if hook else None, file)
+"""
+
+
+# Finds modules that the build wrote into the code where the code itself does not have them.
+FINDER = """import importlib.util
+import os
+import sys
+
+CODE = "/workspace"
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        for folder in sys.path if path is None else path:
+            place = os.path.relpath(os.path.abspath(folder), CODE)
+            file = os.path.join(HERE, place, name.rpartition(".")[2] + ".py")
+            if not place.startswith("..") and os.path.isfile(file):
+                return importlib.util.spec_from_file_location(name, file)
+        return None
+
+
+sys.meta_path.append(Finder)
 """
 
 
@@ -83,11 +107,15 @@ def build_editable(project, out, folder, system, uv=None, settings=None):
             return json.load(file)
 
     install(system["requires"])
-    install(hook("get_requires_for_build_editable"))
-    hook("build_editable", out)
-    look_at_tree(files_below(WORKSPACE) - before)
+    install(hook("get_requires_for_build_editable") or [])
+    if hook("build_editable", out) is None:
+        raise Refused("its build backend {} makes no editable installs (PEP 660)".format(system["backend"]))
     for name in os.listdir(out):
-        look_at_wheel(os.path.join(out, name), folder)
+        path = os.path.join(out, name)
+        look_at_wheel(path, folder)
+        generated = look_at_tree(files_below(WORKSPACE) - before, name.split("-")[1])
+        if generated:
+            add_generated(path, generated)
 
 
 def environment(folder, uv):
@@ -104,14 +132,46 @@ def files_below(folder):
     return {os.path.relpath(os.path.join(at, name), folder) for at, _, names in os.walk(folder) for name in names}
 
 
-def look_at_tree(new):
-    """What a build writes beside the code is not there in a run, which has the commit's files."""
-    native = sorted(path for path in new if NATIVE.search(path) and not path.startswith("build/"))
-    if native:
-        raise Refused("its editable build writes {} into the code, and a run has only what is committed".format(native[0]))
-    for path in sorted(new):
-        if path.endswith(".py") and not path.startswith("build/"):
-            print("note: its build writes {}, which is not there in a run".format(path), file=sys.stderr)
+def look_at_tree(new, version):
+    """What a build writes beside the code is not there in a run, which has the commit's files.
+
+    A module with the version says the same as long as the wheel does, so it can go with that: gives those by their paths.
+    """
+    generated = {}
+    for path in sorted(path for path in new if "build" not in path.split("/")[:-1]):
+        if NATIVE.search(path):
+            raise Refused("its editable build writes {} into the code, and a run has only what is committed".format(path))
+        if path.endswith(".py"):
+            with open(os.path.join(WORKSPACE, path), "rb") as file:
+                generated[path] = file.read()
+            if version.replace("_", "-").encode() not in generated[path].replace(b"_", b"-"):
+                raise Refused("its editable build writes {} into the code, which would go on as it is when the code changes".format(path))
+    return generated
+
+
+def add_generated(path, generated):
+    """Adds modules to a wheel, and what finds them as if they lay in the code."""
+    parts = os.path.basename(path).split("-")
+    finder = "_meadow_generated_{}".format(parts[0])
+    files = {"{}/{}".format(finder, name): content for name, content in generated.items()}
+    files[finder + "/__init__.py"] = FINDER.encode()
+    files[finder + ".pth"] = "import {}\n".format(finder).encode()
+    record = "{}-{}.dist-info/RECORD".format(*parts[:2])
+    with zipfile.ZipFile(path) as wheel:
+        old = {info: wheel.read(info) for info in wheel.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
+        for info, content in old.items():
+            if info.filename != record:
+                wheel.writestr(info, content)
+                continue
+            rows = ["{},sha256={},{}\n".format(name, hash_of(added), len(added)) for name, added in files.items()]
+            wheel.writestr(info, content.rstrip(b"\n") + b"\n" + "".join(rows).encode())
+        for name, content in files.items():
+            wheel.writestr(zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0)), content)
+
+
+def hash_of(content):
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
 def look_at_wheel(path, folder):

@@ -1,5 +1,6 @@
 """What one environment installs of a pylock.toml."""
 
+import re
 import tomllib
 
 from packaging.pylock import Package, Pylock, PylockSelectError, PylockValidationError
@@ -53,11 +54,21 @@ def choose(lock, request):
         chosen = list(lock.select(environment=request["markers"], tags=tags, **options))
     except PylockSelectError as error:
         check_platforms(lock, {**request["markers"], **options}, known)
-        raise Failed("select", str(error)) from error
+        raise not_selected(lock, str(error)) from error
     there = {(package["name"], package["version"]) for package in request.get("installed") or ()}
     rows = [{**artifact(package, one, known, request), **elsewhere(package, one, known, request)} for package, one in chosen
             if (package.name, str(package.version)) not in there]
     return sorted(rows, key=lambda row: row["name"])
+
+
+def not_selected(lock, message):
+    """The refusal, with the package that the message names; its number says nothing where no other is called so."""
+    named = re.search(r"(?:package|name) '([^']+)'", message)
+    if named is None:
+        return Failed("select", message)
+    if sum(package.name == named[1] for package in lock.packages) == 1:
+        message = re.sub(r" for package '[^']+' at packages\[\d+\]", "", message)
+    return Failed("select", message, named[1])
 
 
 def elsewhere(package, chosen, tags, request):

@@ -1,12 +1,11 @@
 """Locked packages of poetry as those of a pylock.toml."""
 
-import json
-
 from packaging.utils import canonicalize_name
 
 from failed import Failed
 from poetry_index import Index, shown
 from poetry_project import inside
+from write_toml import table
 
 
 def hashes(file, name):
@@ -85,17 +84,7 @@ def row_of(package, marker, tree, repositories, default, notes):
     return {**row, **({"index": url} if url else {}), **released(package, Index.at(url or default), notes)}
 
 
-def toml(value):
-    """A value as TOML. tomlkit, which keeps what people wrote, takes seconds for a lock of sixty packages."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {toml(one)}" for key, one in value.items() if one is not None) + " }"
-    if isinstance(value, list):
-        return "[\n" + "".join(f"  {toml(one)},\n" for one in value) + "]"
-    # JSON's strings are TOML's, but for one character.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
 def pylock(rows):
     head = 'lock-version = "1.0"\ncreated-by = "poetry-plugin-export"\n'
-    tables = ("\n[[packages]]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in row.items()) for row in rows)
+    tables = ("\n[[packages]]\n" + table(row) for row in rows)
     return head + "".join(tables) if rows else head + "packages = []\n"

@@ -12,7 +12,8 @@ from pip._internal.models.index import PyPI
 
 import image_packages
 from failed import Failed
-from uv_project import check_fresh, check_requirements
+from uv_fresh import check_fresh
+from uv_project import check_requirements
 
 
 def remember_index(arguments, folder):
@@ -41,11 +42,13 @@ def run_uv(request, fresh):
         command = ["uv", *request["arguments"], *on_image, "--python", sys.executable, *(["--refresh"] if fresh else [])]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         # Only of a lock that uv can read, and before a group that it does not have yet is called missing.
+        unknown = []
         if request.get("uvLock") and (done.returncode == 0 or "is not defined in" in done.stderr):
-            check_fresh(request["files"], request["uvLock"], request["markers"])
+            unknown = check_fresh(request["files"], request["uvLock"], request["markers"]["python_full_version"])
         if done.returncode == 0:
             # A release that was yanked, for one.
-            request["notes"] = re.findall(r"^warning: (.+)$", done.stderr.replace(folder + "/", ""), re.M)
+            warnings = re.findall(r"^warning: (.+)$", done.stderr.replace(folder + "/", ""), re.M)
+            request["notes"] = [*warnings, *unknown]
             return relative(done.stdout, folder)
         raise Failed("uv", done.stderr.replace(folder + "/", ""))
 

@@ -47,7 +47,7 @@ export const pylockFormat: Format = {
 }
 
 function explain(error: ResolverRefused, spec: InterpreterSpec, text: string, probe: Probe): ResolutionFailed {
-  const named = error.package ?? /package '([^']+)'|package "([^"]+)"/.exec(error.message)?.slice(1).find(Boolean)
+  const named = error.package ?? /package "([^"]+)"/.exec(error.message)?.[1]
   const line = Number(/at line (\d+)/.exec(error.message)?.[1]) || pointedAt(error.message, text)
   const place = line
     ? { line }
@@ -65,6 +65,9 @@ function hintFor({ step, message }: ResolverRefused, { version, machine, libc }:
   if (step === 'option') return 'Name one that the file lists at its top, or take the input out.'
   if (step === 'kind') return 'Lock a release from an index.'
   if (step === 'platform') return 'Exclude it where it is asked for, by that marker, and make the lock anew.'
+  if (step === 'path' && message.includes(' file:')) {
+    return 'That is a path of the machine that made the lock, as "pip lock" writes it: write path = "…" for the url, relative to this file, or make the lock by "uv pip compile --format pylock.toml".'
+  }
   if (step === 'path') return 'Name only what lies in the repository, by paths relative to this file.'
   if (/python/i.test(message)) return `Lock for ${target}, or ask for the python-version that the lock is for.`
   return `Make a lock that holds files for ${target}.`

@@ -99,6 +99,19 @@ export async function workspaceAbove(code: CodeFiles, path: string): Promise<str
   return []
 }
 
+/**
+ * The uv.lock that "uv run" takes for a project: that of the workspace which it is a member of, else its own.
+ * @returns undefined where it has none
+ */
+export async function lockOfWorkspace(code: CodeFiles, path: string): Promise<string | undefined> {
+  const there = new Set(await code.paths())
+  const lockBeside = (project: string) => posix.join(posix.dirname(project), 'uv.lock')
+  const locks = [...there].some((each) => posix.basename(each) === 'uv.lock')
+  if (!locks || !there.has(path)) return undefined
+  const [root = path] = await workspaceAbove(code, path)
+  return there.has(lockBeside(root)) ? lockBeside(root) : undefined
+}
+
 /** By the globs of `[tool.uv.workspace]`. */
 async function workspaceMembers(code: CodeFiles, root: string, text: string): Promise<string[]> {
   const workspace = tableAt(readProject(root, text).content, 'tool', 'uv', 'workspace')

@@ -8,12 +8,12 @@ import { bringsPython } from '../../interpreter/spec.ts'
 import type { GitDependencies } from '../../source/git-dependencies.ts'
 import { reporting, type WorkContext } from '../events/journal.ts'
 import { type CondaGround, withPip } from './conda-pip.ts'
+import { pinnedWithCopies } from './copies.ts'
 import { type BaseParts, type PreparedBase, prepareBase } from './ensure-base.ts'
 import type { FirstFetches } from './first-fetches.ts'
 import type { ImageOrder } from './image-order.ts'
 import { findKept, keep } from './kept.ts'
 import { withHashes } from './lock-hashes.ts'
-import { pinSources } from './pin-sources.ts'
 
 /** The pip that environments without one are given. */
 export interface Seed {
@@ -58,7 +58,8 @@ export function lockWith(parts: LockParts): EnsureLock {
     const index = bringsPython(spec.format) ? `${parts.index} ${parts.channels}` : parts.index
     const key = lockKey(spec, probe, base.platform, index)
     const known = await findKept<Lock>(parts, domain, key)
-    if (known !== undefined) return lockedOn(prepared, await pinSources(known, code))
+    const pinned = (lock: Lock) => pinnedWithCopies(parts, { lock, base }, order, journal)
+    if (known !== undefined) return lockedOn(prepared, await pinned(known))
     const lock = await journal.stage(
       'resolve',
       async () => {
@@ -80,7 +81,7 @@ export function lockWith(parts: LockParts): EnsureLock {
       ({ artifacts }) => ({ detail: `${artifacts.length} packages` }),
     )
     await keep(parts, domain, [key], lock)
-    return lockedOn(prepared, await pinSources(lock, code))
+    return lockedOn(prepared, await pinned(lock))
   }
 }
 

@@ -4,20 +4,26 @@ import type { Database } from '../../database/database.ts'
 import { findLock, saveLock } from '../../database/known.ts'
 import { type Domain, readable } from '../../policy/domain.ts'
 
-interface Parts {
+/** What keeping needs. */
+export interface KeptParts {
   database: Database
   blobs: Blobs
 }
 
 /** What was found out once and kept, by its key. Undefined where it is not known, or where its bytes are gone. */
-export async function findKept<T>({ database, blobs }: Parts, domain: Domain, key: string): Promise<T | undefined> {
+export async function findKept<T>({ database, blobs }: KeptParts, domain: Domain, key: string): Promise<T | undefined> {
   const row = await findLock(database.state, readable(domain), key)
   if (row === undefined || (await blobs.size(row.lock)) === undefined) return undefined
   return await readJson<T>(blobs, row.lock)
 }
 
 /** Keeps what was found out, as JSON, for a domain and those below it. The first that is kept by a key stays. */
-export async function keep({ database, blobs }: Parts, domain: Domain, keys: string[], value: unknown): Promise<void> {
+export async function keep(
+  { database, blobs }: KeptParts,
+  domain: Domain,
+  keys: string[],
+  value: unknown,
+): Promise<void> {
   const { digest } = await blobs.put(Buffer.from(JSON.stringify(value)))
   await database.write(async ({ db }) => {
     for (const key of keys) await saveLock(db, { domain, key, lock: digest, created: Date.now() })

@@ -1,9 +1,11 @@
 import type { CacheAccount } from '../../../common/events.ts'
+import { NotEditable } from '../../builder/builder.ts'
 import type { ImageRow } from '../../database/schema.ts'
 import type { PullOptions } from '../../engine/engine.ts'
 import type { PlannedArtifact } from '../../image/fragment.ts'
 import type { Layout } from '../../image/layout.ts'
 import type { CondaGround } from '../environment/conda-pip.ts'
+import { keepAsCopy } from '../environment/copies.ts'
 import type { Locked } from '../environment/ensure-lock.ts'
 import { FirstFetches } from '../environment/first-fetches.ts'
 import type { ImageOrder } from '../environment/image-order.ts'
@@ -52,10 +54,20 @@ export class ImagePipeline {
     await using fetched = new FirstFetches()
     const keeping = { ...order, fetched }
     try {
-      const locked = await this.#parts.lock(keeping, context)
-      return await this.fromLock(keeping, await this.#seeded(locked), context)
+      return await this.#ensured(keeping, context)
     } catch (error) {
       throw await located(error, order.spec)
+    }
+  }
+
+  /** Where a project turns out not to be editable, once more with a copy of it. */
+  async #ensured(order: ImageOrder & { fetched: FirstFetches }, context: WorkContext): Promise<EnsuredImage> {
+    const locked = await this.#parts.lock(order, context)
+    try {
+      return await this.fromLock(order, await this.#seeded(locked), context)
+    } catch (error) {
+      if (!(error instanceof NotEditable && (await keepAsCopy(this.#parts, order.domain, locked, error)))) throw error
+      return await this.#ensured(order, context)
     }
   }
 
