@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { HintedError } from '../../common/hinted-error.ts'
 
@@ -55,6 +56,11 @@ export class BlobRefused extends Error {
 /** There is no room for more blobs. */
 export class BlobsFull extends HintedError {
   override name = 'BlobsFull'
+}
+
+/** What bytes are stored by. */
+export function digestOf(bytes: Uint8Array): Digest {
+  return `sha256:${hash('sha256', bytes)}`
 }
 
 /** Whether some text is a sha256 digest as OCI writes it. */

@@ -1,4 +1,4 @@
-import { BlobMissing, type Blobs, type Digest } from '../blobs/blobs.ts'
+import { BlobMissing, type Blobs, type Digest, digestOf } from '../blobs/blobs.ts'
 import type { BaseImage, LayerDescriptor } from './base.ts'
 import { type ImageOverrides, imageConfig } from './image-config.ts'
 import { type Descriptor, descriptorOf, imageManifest } from './image-manifest.ts'
@@ -47,7 +47,8 @@ export interface AssembledImage {
 }
 
 /**
- * Makes an image of a plan: writes what is missing of its layers, then config and manifest. Nothing is built or run.
+ * Makes an image of a plan: writes what is missing of its layers, then the config; the manifests are for whoever
+ * publishes it. Nothing is built or run.
  * @throws {BaseRefused} when engines could not read the base's layers
  * @throws {BlobMissing} when a fragment, or a layer of the plan's parent, is no longer stored
  */
@@ -59,12 +60,11 @@ export async function assembleImage(request: AssembleRequest): Promise<Assembled
   const config = await blobs.put(imageConfig(base, layers, request.overrides, request.kind))
   const manifest = imageManifest(config, descriptors.map(descriptorOf), base.digest)
   const plain = imageManifest(config, descriptors.map(plainTar), base.digest)
-  const [{ digest }, { digest: plainDigest }] = await Promise.all([blobs.put(manifest), blobs.put(plain)])
   return {
-    digest,
+    digest: digestOf(manifest),
     mediaType: MANIFEST_TYPE,
     manifest,
-    plain: { digest: plainDigest, manifest: plain },
+    plain: { digest: digestOf(plain), manifest: plain },
     layers: descriptors,
     layout: {
       format: LAYER_FORMAT,

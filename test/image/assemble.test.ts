@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { buffer, json } from 'node:stream/consumers'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
-import { BlobMissing, type Blobs, type Digest } from '../../service/blobs/blobs.ts'
+import { BlobMissing, type Blobs, type Digest, digestOf } from '../../service/blobs/blobs.ts'
 import { openFileBlobs } from '../../service/blobs/files.ts'
 import { type AssembleRequest, assembleImage } from '../../service/image/assemble.ts'
 import type { BaseImage } from '../../service/image/base.ts'
@@ -64,7 +64,7 @@ test('config and manifest', async () => {
     manifest.layers,
     image.layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
   )
-  deepEqual(await buffer(await request.blobs.open(image.digest)), image.manifest)
+  equal(image.digest, digestOf(image.manifest))
   const config = (await json(await request.blobs.open(manifest.config.digest))) as Record<string, unknown>
   deepEqual(config, {
     created: '2000-01-01T00:00:00.000Z',

@@ -161,9 +161,12 @@ async function ociLayout({ digest, mediaType, manifest, layers }: AssembledImage
   const root = await mkdtemp(join(folder, 'oci-'))
   await mkdir(join(root, 'blobs', 'sha256'), { recursive: true })
   const { config } = JSON.parse(String(manifest)) as { config: { digest: Digest } }
-  for (const blob of [digest, config.digest, ...layers.map((layer) => layer.digest)]) {
-    await writeFile(join(root, 'blobs', 'sha256', blob.slice(7)), await buffer(await blobs.open(blob)))
+  const put = async (blob: Digest, bytes: Uint8Array) =>
+    await writeFile(join(root, 'blobs', 'sha256', blob.slice(7)), bytes)
+  for (const blob of [config.digest, ...layers.map((layer) => layer.digest)]) {
+    await put(blob, await buffer(await blobs.open(blob)))
   }
+  await put(digest, manifest)
   await writeFile(join(root, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }))
   const index = { schemaVersion: 2, manifests: [{ mediaType, digest, size: manifest.length }] }
   await writeFile(join(root, 'index.json'), JSON.stringify(index))
