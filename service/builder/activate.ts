@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import type { StepOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
+import type { StepOptions } from './options.ts'
 import { pythonSource } from './python-source.ts'
 import { Step } from './step.ts'
 

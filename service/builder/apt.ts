@@ -6,9 +6,9 @@ import type { Blobs } from '../blobs/blobs.ts'
 import type { BaseImage } from '../image/base.ts'
 import type { WrittenLayer } from '../image/layers.ts'
 import { changesOf, type FileChanges, writeSystemLayer } from '../image/system-layer.ts'
-import type { StepOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
 import { BrokenFrames, Frames, OutputEnded } from './frames.ts'
+import type { StepOptions } from './options.ts'
 import { Step, StepFailed } from './step.ts'
 
 const PROGRAM = readFileSync(join(import.meta.dirname, 'apt.sh'), 'utf8')

@@ -1,10 +1,11 @@
 import type { Blobs } from '../blobs/blobs.ts'
 import type { FragmentEntry } from '../image/fragment.ts'
 import { isCompiled } from '../image/pycache.ts'
-import type { Compiled, CompileRequest, Compiling, ResolveOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
 import { type KeepOptions, type KeptStep, type KeptStepOptions, KeptSteps, openKept } from './kept-steps.ts'
+import type { ResolveOptions } from './options.ts'
 import { pythonSource } from './python-source.ts'
+import type { Compiled, CompileRequest, Compiling } from './requests.ts'
 import type { Step } from './step.ts'
 
 /**

@@ -3,12 +3,12 @@ import type { Blobs } from '../blobs/blobs.ts'
 import { condaArtifact, parseCondaUrl } from '../interpreter/conda.ts'
 import type { Artifact } from '../interpreter/lock.ts'
 import { type CondaRequest, type Resolved, ResolverRefused } from '../interpreter/resolution.ts'
-import type { ResolveOptions } from './builder.ts'
 import { ChannelOffers, channelUrls, type ReadRepodata } from './conda-channels.ts'
 import { Elsewhere } from './conda-elsewhere.ts'
 import type { CondaSession } from './conda-session.ts'
 import { credible } from './credible.ts'
 import { ask, type KeptSteps } from './kept-steps.ts'
+import type { ResolveOptions } from './options.ts'
 
 export interface SolveParts {
   steps: KeptSteps<CondaSession>

@@ -1,7 +1,8 @@
 import { Slots } from '../fetch/slots.ts'
-import type { Compiling, Report, ResolveOptions, StepOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
 import { Frames } from './frames.ts'
+import type { Report, ResolveOptions, StepOptions } from './options.ts'
+import type { Compiling } from './requests.ts'
 import { Step } from './step.ts'
 import type { StepSpec } from './step-spec.ts'
 

@@ -8,9 +8,9 @@ import {
   ResolverRefused,
 } from '../interpreter/resolution.ts'
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
-import type { Report, ResolveOptions } from './builder.ts'
 import type { BuilderContext } from './context.ts'
 import { ask, type KeepOptions, type KeptStep, KeptSteps, openKept } from './kept-steps.ts'
+import type { Report, ResolveOptions } from './options.ts'
 import { pythonProgram } from './python-source.ts'
 import { STEP_FOLDER } from './step-spec.ts'
 import { NO_BUILDS, UV_CACHE, UV_CONFIG, uvConfig } from './uv.ts'

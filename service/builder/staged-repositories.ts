@@ -8,7 +8,7 @@ import { type GitSource, type Repository, ResolverRefused } from '../interpreter
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
 import type { CodeTree } from '../source/bundle-tree.ts'
 import { type GitDependencies, GitDependencyFailed } from '../source/git-dependencies.ts'
-import type { ResolveOptions } from './builder.ts'
+import type { ResolveOptions } from './options.ts'
 import { OVERRIDES } from './uv.ts'
 import { IS_PROJECT, reachedFrom, withFolders } from './uv-project.ts'
 

@@ -4,7 +4,7 @@ import { readTar } from '../../common/read-tar.ts'
 import { TAR_END, tarHeader, tarPadding } from '../../common/tar.ts'
 import type { FilesRequest, LocalSources } from '../interpreter/resolution.ts'
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
-import type { ResolveOptions } from './builder.ts'
+import type { ResolveOptions } from './options.ts'
 import { RESOLVED_VERSION } from './pretended-version.ts'
 import { StagedRepositories, shortRef } from './staged-repositories.ts'
 

@@ -1,9 +1,9 @@
 import { Readable, type Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { type Attachment, type Container, EngineUnavailable } from '../engine/engine.ts'
-import type { StepOptions } from './builder.ts'
 import { type BuilderContext, type BuilderLimits, LimitReached } from './context.ts'
 import { BrokenFrames, OutputEnded } from './frames.ts'
+import type { StepOptions } from './options.ts'
 import { containerSpec, type StepSpec, stepFiles } from './step-spec.ts'
 
 const DISK_INTERVAL = 2000

@@ -1,4 +1,4 @@
-import type { Report } from './builder.ts'
+import type { Report } from './options.ts'
 
 /** What uv says of its work where it builds. By itself it names no package whose build hangs, nor a project without a name. */
 export const UV_LOG = 'uv_distribution::source=debug'
