@@ -9,16 +9,12 @@ export interface CarriedIndexes {
   notes: string[]
 }
 
-const PYPI = /^https:\/\/main\.example\/simple\/?$/
 const LOOPBACK = /^(?:localhost|127\.[\d.]+|\[::1\])$/
 
 /** The indexes that a local Python is set up for, without those that only this machine reaches, or only with credentials. */
 export function carriedIndexes({ main, extra }: LocalInterpreter['indexes']): CarriedIndexes {
-  // The service has a default of its own.
-  const own = main === null || PYPI.test(main)
-  const all = [...(own ? [] : [main]), ...extra.filter((url) => !own || !PYPI.test(url))]
   const notes: string[] = []
-  const carried = all.filter((url) => {
+  const carried = [...(main === null ? [] : [main]), ...extra].filter((url) => {
     const why = whyNot(url)
     if (why) notes.push(`The package index ${withoutCredentials(url)} is left out: ${why}.`)
     return why === undefined

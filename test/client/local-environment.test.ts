@@ -274,10 +274,10 @@ test('the indexes of pip and uv go along, but for credentials and for what only 
       notes,
     }
   }
-  const pypi = 'https://main.example/simple'
-  assert.deepEqual(await found({ PIP_CONFIG_FILE: '/dev/null', PIP_INDEX_URL: pypi, UV_INDEX: pypi }), {
-    lines: [],
-    notes: [],
+  const main = 'https://main.example/simple'
+  assert.deepEqual(await found({ PIP_CONFIG_FILE: '/dev/null', PIP_INDEX_URL: main, UV_INDEX: main }), {
+    lines: [`--index-url ${main}`],
+    notes: [`Package indexes of this machine are asked: ${main}.`],
   })
   await write(folder, {
     '.config/pip/pip.conf':
@@ -293,17 +293,17 @@ test('the indexes of pip and uv go along, but for credentials and for what only 
     PIP_INDEX_URL: 'https://me:secret@private.example/simple',
     PIP_EXTRA_INDEX_URL: 'http://localhost:3141/simple https://two.example/simple',
     UV_DEFAULT_INDEX: 'https://uv.example/simple',
-    UV_INDEX: `ours=https://three.example/simple ${pypi}`,
+    UV_INDEX: `ours=https://three.example/simple ${main}`,
   }
   assert.deepEqual(await found(settings), {
     lines: [
       '--extra-index-url https://three.example/simple',
-      `--extra-index-url ${pypi}`,
+      `--extra-index-url ${main}`,
       '--extra-index-url https://two.example/simple',
       '--extra-index-url https://uv.example/simple',
     ],
     notes: [
-      `Package indexes of this machine are asked: https://three.example/simple, ${pypi}, https://two.example/simple, https://uv.example/simple.`,
+      `Package indexes of this machine are asked: https://three.example/simple, ${main}, https://two.example/simple, https://uv.example/simple.`,
       'The package index https://private.example/simple is left out: it needs credentials, and they stay here.',
       'The package index http://localhost:3141/simple is left out: only this machine reaches it.',
     ],
