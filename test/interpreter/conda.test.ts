@@ -77,10 +77,10 @@ test('a key that means nothing is said, with its line', async () => {
 
 test('the way out of a platform is one that its file can go', async () => {
   const ways: [file: string, way: RegExp][] = [
-    ['environment.yml', /or commit one that was made on linux-64 as environment-linux\.yml: it is taken wherever/],
+    ['environment.yml', /or make the file on linux-64 and commit it as environment-linux\.yml: it is taken wherever/],
     [
       'environment-osx-arm64.yml',
-      /or commit one that was made on linux-64, and name that with the input "interpreter"/,
+      /or make the file on linux-64 and commit it, and name that with the input "interpreter"/,
     ],
   ]
   for (const [file, hint] of ways) {

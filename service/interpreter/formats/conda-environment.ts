@@ -148,22 +148,22 @@ function explain(refused: ResolverRefused, spec: InterpreterSpec, yaml: CondaYam
 function hintOf(step: RefusedStep, file: string): string {
   if (step === 'channel')
     return 'Correct "channels:", or name a channel of your own in MEADOW_CONDA_CHANNELS on the service.'
-  if (step === 'platform') return `Take it out, or ${commitForLinux('an environment without it', file)}`
+  if (step === 'platform') return `Take it out, or commit an environment without it${taken(file)}`
   return 'Ask for versions that go together and that the channels have for this platform.'
 }
 
 function wayOut(file: string, subdir: string): string {
   return [
     'Name only the packages that you ask for yourself ("conda env export --from-history"), without builds;',
-    `or ${commitForLinux(`one that was made on ${subdir}`, file)}`,
+    `or make the file on ${subdir} and commit it${taken(file)}`,
   ].join(' ')
 }
 
-/** What takes the place of a file that was made elsewhere. One that is named for its system has nothing beside it. */
-function commitForLinux(what: string, file: string): string {
+/** How another file takes the place of one that was made elsewhere. What is named for its system has none beside it. */
+function taken(file: string): string {
   const { base, name } = posix.parse(file)
-  if (isOfSystem(file)) return `commit ${what}, and name that with the input "interpreter".`
-  return `commit ${what} as ${name}-linux.yml: it is taken wherever it lies beside ${base}.`
+  if (isOfSystem(file)) return ', and name that with the input "interpreter".'
+  return ` as ${name}-linux.yml: it is taken wherever it lies beside ${base}.`
 }
 
 /** The line of the first package that an explanation speaks of. */
