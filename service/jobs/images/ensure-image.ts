@@ -11,7 +11,7 @@ import { FirstFetches } from '../environment/first-fetches.ts'
 import type { ImageOrder } from '../environment/image-order.ts'
 import type { WorkContext } from '../events/journal.ts'
 import type { Made } from '../fragments/make-order.ts'
-import { located } from '../fragments/package-failed.ts'
+import { located, PackageFailed } from '../fragments/package-failed.ts'
 import { describePlan, knownAccount, madeAccount } from './account.ts'
 import { askersOf } from './askers.ts'
 import { CondaImage } from './conda-image.ts'
@@ -66,7 +66,8 @@ export class ImagePipeline {
     try {
       return await this.fromLock(order, await this.#seeded(locked), context)
     } catch (error) {
-      if (!(error instanceof NotEditable && (await keepAsCopy(this.#parts, order.domain, locked, error)))) throw error
+      const why = error instanceof PackageFailed ? error.cause : error
+      if (!(why instanceof NotEditable && (await keepAsCopy(this.#parts, order.domain, locked, why)))) throw error
       return await this.#ensured(order, context)
     }
   }
