@@ -66,7 +66,7 @@ async function readTrees(objects: ObjectReader, commit: string) {
       const entries = parseTree(await buffer(tree.content))
       root ??= tree.id
       trees.set(tree.id, entries)
-      for (const { mode, id } of entries) if (mode === FOLDER && !trees.has(id)) below.add(id)
+      for (const { mode, id } of entries) if (mode === FOLDER) below.add(id)
     }
     await level.next()
     wanted = [...below].filter((id) => !trees.has(id))

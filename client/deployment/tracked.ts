@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 
 const MOST_OUTPUT = 512 * 1024 * 1024
+const TIMEOUT_MS = 60_000
 
 /**
  * The files that git tracks in a folder of a checkout, as paths inside it, and all folders that they are in.
@@ -20,6 +21,7 @@ function filesOf(folder: string, say: (line: string) => void): string[] {
   try {
     const listing = execFileSync('git', ['ls-files', '-z'], {
       ...{ cwd: folder, maxBuffer: MOST_OUTPUT, stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true },
+      timeout: TIMEOUT_MS,
       env: { ...process.env, LC_ALL: 'C', GIT_OPTIONAL_LOCKS: '0' },
     })
     return listing.toString().split('\0').filter(Boolean)
