@@ -97,8 +97,9 @@ export class LauncherLink {
     while (!this.#ended) await this.#changed.promise
   }
 
+  /** Lets go. Who waits for a frame hears of it at once: its container, which goes on, is not asked why. */
   close(): void {
-    clearInterval(this.#pings)
+    this.#end(new EngineUnavailable(`the connection to container ${this.#container.id.slice(0, 12)} was given up`))
     this.#attachment.close()
   }
 

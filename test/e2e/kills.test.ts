@@ -117,9 +117,6 @@ async function counting(count: number, pause: number): Promise<string> {
   return await project.submit(commit, { args: ['python', 'count.py', `${count}`, `${pause}`] })
 }
 
-const said = (id: string, text: string) =>
-  project.eventsUntil(id, (event) => event.kind === 'log' && (event.text ?? '').includes(text))
-
 /** Every event once, and none missing. */
 function inOrder({ told, run }: EndedRun): void {
   for (const of of new Set(told.map((each) => each.of))) {
@@ -143,7 +140,7 @@ function countedTo(ended: EndedRun, count: number): void {
 test('killed twice during a run: no byte of its output is lost or doubled', async () => {
   const id = await counting(1500, 0.002)
   for (const text of ['line 200 ', 'line 700 ']) {
-    await said(id, text)
+    await project.printedUntil(id, text)
     await killAndStart()
   }
   const ended = await project.ended(id)
@@ -154,7 +151,7 @@ test('killed twice during a run: no byte of its output is lost or doubled', asyn
 
 test('a run that ends while nobody is there is told to its end', async () => {
   const id = await counting(300, 0.002)
-  await said(id, 'line 50 ')
+  await project.printedUntil(id, 'line 50 ')
   await service.kill()
   const [row] = service.ask<{ container: string }>('select container from runs where id = ?', id)
   const container = new Docker().getContainer(row?.container ?? '')
@@ -168,7 +165,7 @@ test('a run that ends while nobody is there is told to its end', async () => {
 
 test('a run whose container is gone is reported as lost', async () => {
   const id = await counting(100_000, 0.01)
-  await said(id, 'line 50 ')
+  await project.printedUntil(id, 'line 50 ')
   await service.kill()
   const [row] = service.ask<{ container: string }>('select container from runs where id = ?', id)
   await new Docker().getContainer(row?.container ?? '').remove({ force: true, v: true })
@@ -181,8 +178,14 @@ test('a run whose container is gone is reported as lost', async () => {
 
 test('a run that is waited for when the service is told to stop is handed back, and goes on after the next start', async () => {
   const id = await counting(1200, 0.012)
-  await said(id, 'line 50 ')
+  await project.printedUntil(id, 'line 50 ')
   assert.equal(await service.stop(), 0)
+  const [run] = service.ask<{ state: string }>(
+    "select state from jobs where kind = 'run' and payload like ?",
+    `%${id}%`,
+  )
+  assert.equal(run?.state, 'queued')
+  assert.doesNotMatch(service.log, /could not be handed back/)
   await service.start()
   countedTo(await project.ended(id), 1200)
   await allIsWell()

@@ -15,7 +15,6 @@ import { makeWheel } from '../support/wheels.ts'
 /** What the service needs goes away in the middle: the engine, the index, time, disk. */
 
 const noted = (words: RegExp) => (event: Event) => event.kind === 'note' && words.test(event.text)
-const logged = (text: string) => (event: Event) => event.kind === 'log' && (event.text ?? '').includes(text)
 
 describe('the engine', () => {
   let engine: SocketProxy
@@ -80,7 +79,7 @@ describe('the engine', () => {
     const commit = await project.commit({ 'requirements.txt': 'six==1.16.0\n' })
     const program = 'import time\nfor n in range(1500): print("line", n); time.sleep(0.002)'
     const id = await project.submit(commit, { args: ['python', '-c', program] })
-    await project.eventsUntil(id, logged('line 200\n'))
+    await project.printedUntil(id, 'line 200\n')
     await engine.cut()
     await engine.mend()
     const { run, stdout } = await project.ended(id)

@@ -53,7 +53,6 @@ before(async () => {
 after(() => service?.close())
 
 const text = (bytes: Buffer) => bytes.toString()
-const printed = (word: string) => (event: Told['event']) => event.kind === 'log' && (event.text ?? '').includes(word)
 
 test('a shell line: its output, its streams, its exit code', async () => {
   const { run, stdout, stderr, told, notes } = await project.ran(commit, {
@@ -161,7 +160,7 @@ test('a time limit ends it, with all that it said before', async () => {
 test('a cancel asks it to end, and what it says to that still comes', async () => {
   const command = 'trap "echo ending; exit 3" TERM; echo begun; while :; do sleep 0.1; done'
   const id = await project.submit(commit, { command })
-  await project.eventsUntil(id, printed('begun'))
+  await project.printedUntil(id, 'begun')
   await project.cancel(id)
   const { run, stdout } = await project.ended(id)
   assert.deepEqual([run.outcome, text(stdout)], ['cancelled', 'begun\nending\n'])
@@ -171,7 +170,7 @@ test('a cancel asks it to end, and what it says to that still comes', async () =
 
 test('output without an end of line comes while it runs', async () => {
   const id = await project.submit(commit, { command: 'printf "no end"; read -r _ < <(sleep 600)' })
-  await project.eventsUntil(id, printed('no end'))
+  await project.printedUntil(id, 'no end')
   assert.equal((await project.run(id)).state, 'running')
   await project.cancel(id)
   assert.equal(text((await project.ended(id)).stdout), 'no end')
@@ -220,7 +219,7 @@ test('more memory, or more disk, than its limit', async () => {
 test('what the node has no room for waits in line, and hears how many are ahead', async () => {
   const wait = { command: 'echo begun; exec sleep 600', memory: 512 * MIB }
   const holders = [await project.submit(commit, wait), await project.submit(commit, wait)]
-  for (const id of holders) await project.eventsUntil(id, printed('begun'))
+  for (const id of holders) await project.printedUntil(id, 'begun')
   const ahead = (count: number) => (event: Told['event']) => event.kind === 'state' && event.ahead === count
   const third = await project.submit(commit, { ...wait, command: 'echo third' })
   await project.eventsUntil(third, ahead(0))

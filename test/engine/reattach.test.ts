@@ -122,6 +122,17 @@ describe('a run whose service went away', { concurrency: 2 }, () => {
     await assert.rejects(again(run, 0), ContainerMissing)
   })
 
+  test('is let go at once, also by who waits for its next frame, and goes on', async () => {
+    const run = (await made.standby('3.11')).run({ argv: ['sleep', '1000'] }, { acknowledge: 'told' })
+    const taking = (async () => {
+      for await (const frame of run.frames) if (frame.kind === 'began') setImmediate(() => run.detach())
+    })()
+    await assert.rejects(taking, { name: 'EngineUnavailable', message: /was given up/ })
+    const next = await again(run, 0)
+    next.cancel(0)
+    assert.equal(outcomeOf(await takeAll(next))?.reason, 'cancelled')
+  })
+
   test('ends a standby that nobody keeps', async () => {
     const standby = await made.standby('3.11', {}, { launcher: { silence: 200, unattached: 600 } })
     const run = standby.run({ argv: ['true'] })

@@ -177,6 +177,19 @@ export class Project {
     throw new Error(`${id} ended without what was waited for: ${JSON.stringify(told.map(({ event }) => event))}`)
   }
 
+  /**
+   * Follows a run until it has printed a text on one of its streams. All up to there. Output may come in pieces that are
+   * cut anywhere: its last letters are held for a moment where a secret begins with them.
+   */
+  async printedUntil(id: string, text: string): Promise<Told[]> {
+    const printed = { stdout: '', stderr: '' }
+    return await this.eventsUntil(id, (event) => {
+      if (event.kind !== 'log') return false
+      printed[event.stream] += event.text ?? ''
+      return printed[event.stream].includes(text)
+    })
+  }
+
   async cancel(id: string): Promise<void> {
     await this.call('POST', `/v1/runs/${id}/cancel`)
   }
