@@ -15,6 +15,9 @@ import {
 } from './blobs.ts'
 import { syncFolder, TempFiles } from './temp-files.ts'
 
+/** Bytes that are read at a time: the default is a quarter, and each costs a way through the thread pool. */
+const READ = { highWaterMark: 256 * 1024 }
+
 /**
  * Blobs as files of a folder, `sha256/ab/<hex>`. What a crash left unfinished is removed first; other processes may
  * use the folder at the same time.
@@ -51,13 +54,13 @@ class FileBlobs implements Blobs {
     const file = await open(this.#path(digest)).catch((error: unknown) => {
       throw codeOf(error) === 'ENOENT' ? new BlobMissing(digest) : error
     })
-    if (range === undefined) return file.createReadStream()
+    if (range === undefined) return file.createReadStream(READ)
     const { size } = await file.stat()
     if (range.start < 0 || range.start > range.end || range.end > size) {
       await file.close()
       throw new RangeError(`bytes ${range.start} to ${range.end} of ${digest}, which has ${size}`)
     }
-    if (range.start < range.end) return file.createReadStream({ start: range.start, end: range.end - 1 })
+    if (range.start < range.end) return file.createReadStream({ ...READ, start: range.start, end: range.end - 1 })
     await file.close()
     return Readable.from([])
   }

@@ -3,6 +3,9 @@ import type { FileHandle } from 'node:fs/promises'
 import { type Answer, BrokenOff } from './answer.ts'
 import { type Download, FetchFailed, FetchRefused } from './errors.ts'
 
+/** What arrives comes in pieces of a few kB: they are written in larger ones, as each costs a system call. */
+const GATHER = 256 * 1024
+
 /** A file that arrives in one piece or several, hashed on the way. */
 export class Transfer {
   readonly #download: Download
@@ -11,6 +14,9 @@ export class Transfer {
   readonly #onBytes: (received: number) => void
   #hash: Hash = createHash('sha256')
   #received = 0
+  /** The last bytes of what was received, which are not written yet. */
+  #gathered: Buffer[] = []
+  #gatheredBytes = 0
   #tag: string | undefined
 
   constructor(download: Download, file: FileHandle, maxBytes: number, onBytes: (received: number) => void) {
@@ -59,12 +65,15 @@ export class Transfer {
     if (size !== undefined && this.#received < size) {
       throw new BrokenOff(`it ended after ${this.#received} of ${size} bytes`)
     }
+    await this.#write()
   }
 
   /** Forgets what came so far. */
   async restart(): Promise<void> {
     if (this.#received === 0) return
     this.#received = 0
+    this.#gathered = []
+    this.#gatheredBytes = 0
     this.#tag = undefined
     this.#hash = createHash('sha256')
     await this.#file.truncate(0)
@@ -78,9 +87,22 @@ export class Transfer {
   async #append(url: URL, chunk: Buffer): Promise<void> {
     this.#check(url, this.#received + chunk.length)
     this.#hash.update(chunk)
-    await this.#file.write(chunk, 0, chunk.length, this.#received)
+    this.#gathered.push(chunk)
+    this.#gatheredBytes += chunk.length
     this.#received += chunk.length
+    if (this.#gatheredBytes >= GATHER) await this.#write()
     this.#onBytes(this.#received)
+  }
+
+  async #write(): Promise<void> {
+    const start = this.#received - this.#gatheredBytes
+    const bytes = Buffer.concat(this.#gathered)
+    this.#gathered = []
+    this.#gatheredBytes = 0
+    // A disk that fills up may take a part.
+    for (let at = 0; at < bytes.length; ) {
+      at += (await this.#file.write(bytes, at, bytes.length - at, start + at)).bytesWritten
+    }
   }
 
   #check(url: URL, total: number): void {
