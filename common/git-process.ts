@@ -13,6 +13,12 @@ export interface GitOptions {
   input?: Uint8Array
 }
 
+/** How a git is started that is talked with. */
+export interface StartOptions extends Omit<GitOptions, 'input'> {
+  /** It begins once a line on stdin has told its last argument; without one it ends. */
+  waits?: true
+}
+
 /** git ended badly, or is not there. */
 export class GitFailed extends Error {
   override name = 'GitFailed'
@@ -55,13 +61,18 @@ export interface RunningGit {
   ended: Promise<void>
 }
 
-/** Starts git without a shell, for those who talk with it while it runs. */
+/** A shell that becomes the program that it is given, with one argument more. */
+const BECOME = ['-c', 'IFS= read -r last && exec "$0" "$@" "$last"']
+
+/** Starts git, for those who talk with it while it runs. No argument goes through a shell. */
 export function startGit(
   args: readonly string[],
-  { cwd, env = process.env, signal, timeout = DEFAULT_TIMEOUT }: GitOptions,
+  { cwd, env = process.env, signal, timeout = DEFAULT_TIMEOUT, waits }: StartOptions,
 ): RunningGit {
   const limit = AbortSignal.timeout(timeout)
-  const child = spawn('git', ['--no-replace-objects', ...args], {
+  const command = ['git', '--no-replace-objects', ...args]
+  const [program = '', ...rest] = waits ? ['/bin/sh', ...BECOME, ...command] : command
+  const child = spawn(program, rest, {
     cwd,
     // git's messages are read by our own code: one language, and no question at a terminal.
     env: { ...env, LC_ALL: 'C', GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' },

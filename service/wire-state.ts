@@ -59,6 +59,7 @@ export async function openState(
   const fetcher = createFetcher({ allowedHosts: [config.gitUrl.host], folder: join(config.data, 'work'), ...ca })
   opened.defer(() => fetcher.close())
   const source = createSource({ database, blobs, checkout, fetcher })
+  opened.defer(() => source.close())
   return { config, folder, database, blobs, registry, source, engine, credential, authorities, log }
 }
 

@@ -5,8 +5,10 @@ import type { SimpleGit } from 'simple-git'
 import { git } from '../../common/git-process.ts'
 import type { ObjectReader } from '../../common/object-reader.ts'
 import { holdsCommit, makeBare, readObjects } from './bare-repository.ts'
+import { CommitGit, type Remote } from './commit-git.ts'
 import { gitEnvironment, remoteConfig, remoteEnvironment, remoteGit, strangersEnvironment } from './git.ts'
 import { History } from './history.ts'
+import { Prepared } from './prepared.ts'
 import { guardsFor } from './public-host.ts'
 import { refCandidates } from './ref-name.ts'
 import { RemoteError, remoteError, remoteUrl } from './remote.ts'
@@ -31,6 +33,8 @@ export interface CheckoutOptions {
   caBundle?: string | undefined
   /** Milliseconds for one fetch. */
   timeout?: number
+  /** Milliseconds from a fetch until the next one of its repository is prepared: the build of its commit goes first. */
+  prepareAfter?: number
 }
 
 const FIVE_MINUTES = 300_000
@@ -38,14 +42,8 @@ const FIVE_MINUTES = 300_000
 const MOST_FETCHED = 10_000
 const COMMIT = /^[0-9a-f]{40}$/
 
-/** One commit of a host, and how it is asked. */
-interface Fetch {
-  url: string
-  commit: string
-  /** `name=value` */
-  config: string[]
-  env: Record<string, string>
-}
+/** A repository that was pushed to is likely to be pushed to again. */
+const PREPARED = { later: 1000, lifetime: 15 * 60_000, most: 8 }
 
 /** Bare repositories of what was fetched: one for single commits without history, one for history without files. */
 export class Checkouts {
@@ -53,9 +51,11 @@ export class Checkouts {
   readonly #turns = new Turns()
   /** Commits that need not be asked for: looking would take another process of git, a fifth of what fetching takes. */
   readonly #fetched = new Set<string>()
+  readonly #prepared: Prepared<CommitGit>
 
   constructor(options: CheckoutOptions) {
     this.#options = options
+    this.#prepared = new Prepared({ ...PREPARED, later: options.prepareAfter ?? PREPARED.later })
   }
 
   /**
@@ -67,20 +67,20 @@ export class Checkouts {
     if (!COMMIT.test(commit)) throw new RangeError(`${commit} is not 40 lower-case hex digits`)
     const { gitUrl, caBundle } = this.#options
     const url = remoteUrl(gitUrl, repository.name)
+    const remote = { url, config: remoteConfig(caBundle), env: remoteEnvironment(gitUrl.protocol) }
+    const name = `${repository.id} ${commit}`
     return await this.#turns.take(repository.id, async () => {
       const folder = await this.#bare(repository.id, 'commits.git')
-      const env = remoteEnvironment(gitUrl.protocol)
-      return await this.#reading(folder, signal, async () => {
-        if (this.#fetched.has(`${repository.id} ${commit}`)) return
-        try {
-          await this.#fetch(folder, { url, commit, config: remoteConfig(caBundle), env }, signal)
-        } catch (error) {
-          // What an earlier process fetched needs no host.
-          if (!(error instanceof RemoteError) || !(await holdsCommit(folder, commit))) throw error
-        }
-        if (this.#fetched.size > MOST_FETCHED) this.#fetched.clear()
-        this.#fetched.add(`${repository.id} ${commit}`)
+      if (this.#fetched.has(name)) return readObjects(folder, signal)
+      const objects = await this.#fetch(folder, remote, commit, signal).catch(async (error: unknown) => {
+        // What an earlier process fetched needs no host.
+        if (error instanceof RemoteError && (await holdsCommit(folder, commit))) return readObjects(folder, signal)
+        throw error
       })
+      if (this.#fetched.size > MOST_FETCHED) this.#fetched.clear()
+      this.#fetched.add(name)
+      this.#prepared.wish(`${folder} ${url}`, () => new CommitGit(folder, remote))
+      return objects
     })
   }
 
@@ -95,35 +95,28 @@ export class Checkouts {
     const id = `url_${createHash('sha256').update(url.href).digest('hex').slice(0, 32)}`
     return await this.#turns.take(id, async () => {
       const folder = await this.#bare(id, 'commits.git')
-      return await this.#reading(folder, signal, async () => {
-        if (await holdsCommit(folder, commit)) return
-        const guards = url.host === gitUrl.host ? [] : await guardsFor(url, signal)
-        const config = [...remoteConfig(caBundle), ...guards]
-        await this.#fetch(folder, { url: url.href, commit, config, env: strangersEnvironment(url.protocol) }, signal)
-      })
+      if (await holdsCommit(folder, commit)) return readObjects(folder, signal)
+      const guards = url.host === gitUrl.host ? [] : await guardsFor(url, signal)
+      const config = [...remoteConfig(caBundle), ...guards]
+      const remote = { url: url.href, config, env: strangersEnvironment(url.protocol) }
+      return await this.#fetch(folder, remote, commit, signal)
     })
   }
 
-  /** A reader of a repository, started while `fetch` is under way: it finds what comes later too. */
-  async #reading(folder: string, signal: AbortSignal, fetch: () => Promise<void>): Promise<ObjectReader> {
+  /** Ends what waits for further commits. */
+  async close(): Promise<void> {
+    await this.#prepared[Symbol.asyncDispose]()
+  }
+
+  async #fetch(folder: string, remote: Remote, commit: string, signal: AbortSignal): Promise<ObjectReader> {
     // Only this process works here, one fetch at a time: a lock that is there was left by one that was killed.
     await rm(join(folder, 'shallow.lock'), { force: true })
-    const fetching = fetch()
-    fetching.catch(() => {})
-    await using stack = new AsyncDisposableStack()
-    const objects = stack.use(readObjects(folder, signal))
-    await fetching
-    stack.move()
-    return objects
-  }
-
-  async #fetch(folder: string, { url, commit, config, env }: Fetch, signal: AbortSignal): Promise<void> {
-    const settings = config.flatMap((setting) => ['-c', setting])
-    const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', url, commit]
-    const { timeout = FIVE_MINUTES } = this.#options
-    await this.#limited({ url, signal, commit }, async (signal) => {
-      await git([...settings, ...args], { cwd: folder, env, signal, timeout })
-    })
+    const { url } = remote
+    const prepared = this.#prepared.take(`${folder} ${url}`)
+    if (prepared?.waits === false) await prepared[Symbol.asyncDispose]()
+    const git = prepared?.waits ? prepared : new CommitGit(folder, remote)
+    await this.#limited({ url, signal, commit }, (limited) => git.fetch(commit, limited))
+    return git.objects(signal)
   }
 
   /**

@@ -75,6 +75,8 @@ export interface Source {
    * @throws {BundleRefused}, {TarRefused} or {IndexRefused} for what is refused
    */
   mirrored(asked: MirrorAsked, options: CodeOptions): Promise<Code>
+  /** Ends what waits for further commits. */
+  close(): Promise<void>
 }
 
 export interface SourceParts {
@@ -180,6 +182,7 @@ export function createSource({ database, blobs, checkout, fetcher, limits }: Sou
   const mirrors = new Mirrors({ database, blobs, limits })
 
   return {
+    close: () => checkouts.close(),
     resolve: (repository, ref, signal) => checkouts.resolve(repository, ref, signal),
     /**
      * The domain is the caller's own, no narrower one. Nothing vouches for this code but the caller, and who may run a

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type CheckoutOptions, Checkouts } from '../../service/source/checkout.ts'
 import { remoteUrl } from '../../service/source/remote.ts'
@@ -15,8 +16,11 @@ async function setUp(t: TestContext) {
   const folder = await temporaryFolder(t)
   const origin = await TestRepository.make(join(folder, 'git', 'owner', 'name.git'))
   const host = await serveGit(t, join(folder, 'git'))
-  const checkouts = (options: Partial<CheckoutOptions> = {}) =>
-    new Checkouts({ folder: join(folder, 'checkouts'), gitUrl: host.url, ...options })
+  const checkouts = (options: Partial<CheckoutOptions> = {}) => {
+    const made = new Checkouts({ folder: join(folder, 'checkouts'), gitUrl: host.url, ...options })
+    t.after(() => made.close())
+    return made
+  }
   return { folder, origin, host, checkouts }
 }
 
@@ -67,6 +71,44 @@ test('what an earlier process fetched needs no host, and what it left unfinished
   await rm(join(bare, 'objects', tree.slice(0, 2), tree.slice(2)))
   await fetched(checkouts(), commit)
   await git(['cat-file', '-e', `${commit}:a`])
+})
+
+/** Numbers of the processes of ours that wait for a commit to fetch. */
+async function waiting(): Promise<number[]> {
+  const tasks = await readdir('/proc/self/task')
+  const children = await Promise.all(tasks.map((task) => readFile(`/proc/self/task/${task}/children`, 'utf8')))
+  const pids = children.join('').split(' ').filter(Boolean)
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  return pids.filter((_, at) => lines[at]?.startsWith('/bin/sh')).map(Number)
+}
+
+async function oneWaits(): Promise<number> {
+  for (;;) {
+    const [pid] = await waiting()
+    if (pid !== undefined) return pid
+    await sleep(10)
+  }
+}
+
+test('a git waits for the next commit of a repository, and no longer than it is needed', async (t) => {
+  const { origin, checkouts } = await setUp(t)
+  const there = checkouts({ prepareAfter: 0 })
+  const commits: string[] = []
+  for (const a of ['1', '2', '3']) commits.push(await origin.commit({ a }))
+  const [first = '', second = '', third = ''] = commits
+  await fetched(there, first)
+  const pid = await oneWaits()
+  const found: unknown[] = []
+  await using objects = await there.commit(REPOSITORY, second, signal)
+  for await (const object of objects.read([`${second}:a`, first, third])) found.push(object?.type)
+  assert.deepEqual(found, ['blob', 'commit', undefined])
+  assert.ok(!(await waiting()).includes(pid), 'it was used')
+
+  process.kill(await oneWaits(), 'SIGKILL')
+  await fetched(there, third)
+  await oneWaits()
+  await there.close()
+  assert.deepEqual(await waiting(), [])
 })
 
 test('what goes wrong is told apart', async (t) => {

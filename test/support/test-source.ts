@@ -19,5 +19,7 @@ export function testSource(
   const fetcher = createFetcher({ allowedHosts: [gitUrl.host], folder: join(folder, 'fetched'), limits })
   t.after(() => fetcher.close())
   const checkout = { folder: join(folder, 'checkouts'), gitUrl, caBundle, timeout: 20_000 }
-  return createSource({ ...parts, fetcher, checkout })
+  const source = createSource({ ...parts, fetcher, checkout })
+  t.after(() => source.close())
+  return source
 }
