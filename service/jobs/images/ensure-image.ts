@@ -2,6 +2,7 @@ import type { CacheAccount } from '../../../common/events.ts'
 import { NotEditable } from '../../builder/builder.ts'
 import type { ImageRow } from '../../database/schema.ts'
 import type { PullOptions } from '../../engine/engine.ts'
+import type { AssembledImage } from '../../image/assemble.ts'
 import type { PlannedArtifact } from '../../image/fragment.ts'
 import type { Layout } from '../../image/layout.ts'
 import type { CondaGround } from '../environment/conda-pip.ts'
@@ -78,8 +79,9 @@ export class ImagePipeline {
     return await queue.run(`image ${order.domain} ${keyOfImage(locked)}`, async (waited) => {
       const known = await store.find(order, locked)
       if (known !== undefined) {
-        const account = knownAccount(known, waited)
-        return { row: known.row, locked, reference: await this.#pull(known.row, context), account }
+        const reference = store.reference(known.row)
+        await this.#pull(reference, {}, context)
+        return { row: known.row, locked, reference, account: knownAccount(known, waited) }
       }
       const parent = await store.parent(order, locked)
       if (locked.lock.conda) return await this.#makeConda(order, locked, parent, context)
@@ -93,7 +95,7 @@ export class ImagePipeline {
       ? await this.#conda(order, locked, context).packages(undefined)
       : await makePackages(this.#parts, { order, locked }, context)
     const assembled = await layOutFresh(this.#parts, locked, made.artifacts, context.signal)
-    await this.#pull(await this.#parts.store.save(order, locked, assembled), context)
+    await this.#bringNew(order, locked, assembled, context)
   }
 
   /** What pip finds when it installs on top of conda packages. */
@@ -167,13 +169,29 @@ export class ImagePipeline {
     early?: EarlyPull,
   ): Promise<EnsuredImage> {
     const { plan, assembled } = await this.#layers(locked, made, below, context)
-    const row = await this.#parts.store.save(order, locked, assembled)
     // Read while the image is pulled.
     const askers = askersOf(this.#parts.blobs, made.artifacts)
     askers.catch(() => {})
-    const reference = await this.#pull(row, context, early)
+    const { row, reference } = await this.#bringNew(order, locked, assembled, context, early)
     const account = madeAccount(row, locked.lock, made, { before: parent?.lock, askers: await askers })
     return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
+  }
+
+  /** Publishes an image, and remembers it while it is brought. */
+  async #bringNew(
+    order: ImageOrder,
+    locked: Locked,
+    image: AssembledImage,
+    context: WorkContext,
+    early?: EarlyPull,
+  ): Promise<{ row: ImageRow; reference: string }> {
+    const { store } = this.#parts
+    const reference = await store.publish(order.domain, image)
+    const saving = store.save(order, locked, image)
+    // Told below.
+    saving.catch(() => {})
+    await this.#pull(reference, { isNew: true, early }, context)
+    return { row: await saving, reference }
   }
 
   /** Images that were brought on the way are of no use once the whole one is there; its layers stay. */
@@ -211,19 +229,20 @@ export class ImagePipeline {
     return new EarlyPull(all, pullFirst, (error) => journal.note(`pulling early failed: ${error}`))
   }
 
-  async #pull(row: ImageRow, { journal, signal }: WorkContext, early?: EarlyPull): Promise<string> {
-    const { store, bring } = this.#parts
-    const reference = store.reference(row)
+  async #pull(
+    reference: string,
+    { isNew = false, early }: { isNew?: boolean; early?: EarlyPull | undefined },
+    { journal, signal }: WorkContext,
+  ): Promise<void> {
     const onProgress: PullOptions['onProgress'] = ({ layersDone, layersTotal }) =>
       journal.tell({ kind: 'progress', what: 'layers', done: layersDone, total: layersTotal })
     await journal.stage(
       'pull',
       async () => {
         await early?.end()
-        return (await bring(reference, { signal, onProgress })) || early !== undefined
+        return (await this.#parts.bring(reference, { isNew, signal, onProgress })) || early !== undefined
       },
       (pulled) => ({ detail: pulled ? 'brought to the node' : 'was on the node' }),
     )
-    return reference
   }
 }

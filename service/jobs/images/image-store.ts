@@ -49,13 +49,12 @@ export class ImageStore {
     return this.#registry.reference(repository, plain.digest)
   }
 
-  /** Publishes an image and remembers it by its key. */
+  /** Remembers an image by its key. It is published apart from this: nodes need not wait for it. */
   async save(order: ImageOrder, locked: Locked, image: AssembledImage): Promise<ImageRow> {
     const { lock, base, probe } = locked
     const [{ digest: layout }, { digest: lockBlob }] = await Promise.all([
       this.#blobs.put(layoutToJson(image.layout)),
       this.#blobs.put(Buffer.from(JSON.stringify(lock))),
-      this.publish(order.domain, image),
     ])
     const row: ImageRow = {
       domain: order.domain,
