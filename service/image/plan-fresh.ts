@@ -6,11 +6,11 @@ import type { EnvironmentTree } from './tree.ts'
 
 /** Bytes to install from at which an artifact's files have a layer for themselves, before all byte code. */
 const HEAVY = 4_000_000
-/** Layers, the base's included, that a fresh layout tries not to exceed: each takes an engine 50 ms, however small. */
+/** Layers, the base's included, that a fresh layout tries not to exceed: each takes an engine 100 ms, however small. */
 const MOST_FRESH_LAYERS = 40
-/** Compressed bytes below which artifacts share layers: in a delta, and in a fresh layout of too many of them. */
+/** Compressed bytes below which artifacts share layers in a delta; byte code in a fresh layout of too many layers too. */
 export const SMALL = 1_000_000
-const BUCKETS = 8
+const BUCKETS = 3
 
 type Weighted = Pick<PlannedArtifact, 'name' | 'weight'>
 
@@ -28,23 +28,24 @@ export function isHeavy({ weight }: Weighted): boolean {
 }
 
 /**
- * The files of heavy artifacts, then one layer an artifact, the heaviest first, and the small ones last; each visible path is in one of them, or
- * in several with the same content, so their order decides nothing. Where that makes too many layers, small artifacts
- * share buckets chosen by their names: a new one changes one bucket only.
+ * The files of heavy artifacts, then their byte code and one layer each of the others, the heaviest first, and small
+ * ones last; each visible path is in one of them, or in several with the same content, so their order decides nothing.
+ * Where that makes too many layers, those that are not large share buckets chosen by their names: a new one changes one
+ * bucket only.
  * @param below layers beneath: the base's and the skeleton
  */
 export function freshLayers(artifacts: PlannedArtifact[], tree: EnvironmentTree, below: number): NewLayer[] {
   const ordered = artifacts.toSorted(heaviestFirst)
-  const heavy = ordered.filter(isHeavy).map((artifact) => measured(artifact, [artifact.files], tree))
-  const others = ordered.map((artifact) => {
-    return measured(artifact, isHeavy(artifact) ? fragmentsOf(artifact).slice(1) : fragmentsOf(artifact), tree)
-  })
-  const isLarge = ({ bytes }: Piece) => bytes >= SMALL
-  const pieces = [...others.filter(isLarge), ...others.filter((piece) => !isLarge(piece) && piece.bytes > 0)]
+  const heavy = ordered.filter(isHeavy)
+  const files = heavy.map((artifact) => measured(artifact, [artifact.files], tree)).filter(({ bytes }) => bytes > 0)
+  const pieces = largeFirst([
+    ...heavy.map((artifact) => ({ ...measured(artifact, fragmentsOf(artifact).slice(1), tree), isCode: true })),
+    ...ordered.filter((artifact) => !isHeavy(artifact)).map((each) => measured(each, fragmentsOf(each), tree)),
+  ])
   let groups = pieces.map((piece) => [piece])
-  const tooMany = () => below + heavy.length + groups.length > MOST_FRESH_LAYERS && groups.length > BUCKETS
+  const tooMany = () => below + files.length + groups.length > MOST_FRESH_LAYERS && groups.length > BUCKETS
   for (let small = SMALL; tooMany(); small *= 2) groups = inBuckets(pieces, small)
-  return [...heavy.filter(({ bytes }) => bytes > 0).map((piece) => [piece]), ...groups].map((group) =>
+  return [...files.map((piece) => [piece]), ...groups].map((group) =>
     fragmentsLayer(
       group.map(({ title }) => title).join(', '),
       group.flatMap(({ fragments }) => fragments),
@@ -73,6 +74,14 @@ interface Piece {
   fragments: Fragment[]
   /** Compressed bytes that are visible. */
   bytes: number
+  /** Whether it is the byte code of a heavy artifact. */
+  isCode?: boolean
+}
+
+/** Pieces in their order, but small ones last, and none without a file. */
+function largeFirst(pieces: Piece[]): Piece[] {
+  const isLarge = ({ bytes }: Piece) => bytes >= SMALL
+  return [...pieces.filter(isLarge), ...pieces.filter((piece) => !isLarge(piece) && piece.bytes > 0)]
 }
 
 function measured(artifact: PlannedArtifact, fragments: Fragment[], tree: EnvironmentTree): Piece {
@@ -86,12 +95,12 @@ export function titleOf({ name, version }: PlannedArtifact): string {
   return `${name} ${version}`
 }
 
-/** Large pieces by themselves, then the buckets. */
+/** Large pieces by themselves, then the buckets. Byte code is large sooner: nodes have it before the rest is made. */
 function inBuckets(pieces: Piece[], small: number): Piece[][] {
-  const alone = pieces.filter(({ bytes }) => bytes >= small).map((piece) => [piece])
+  const isAlone = ({ isCode = false, bytes }: Piece) => bytes >= (isCode ? small : (small * HEAVY) / SMALL)
   const buckets = Array.from({ length: BUCKETS }, (): Piece[] => [])
-  for (const piece of pieces) if (piece.bytes < small) buckets[bucketOf(piece.name)]?.push(piece)
-  return [...alone, ...buckets.filter((bucket) => bucket.length > 0)]
+  for (const piece of pieces) if (!isAlone(piece)) buckets[bucketOf(piece.name)]?.push(piece)
+  return [...pieces.filter(isAlone).map((piece) => [piece]), ...buckets.filter((bucket) => bucket.length > 0)]
 }
 
 function bucketOf(name: string): number {

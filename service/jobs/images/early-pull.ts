@@ -1,8 +1,13 @@
 import type { PlannedArtifact } from '../../image/fragment.ts'
 import { heaviestFirst, isHeavy, SMALL } from '../../image/plan-fresh.ts'
 
-/** Compressed bytes by which the image must have grown to be worth another pull. */
-const STEP_BYTES = 40e6
+/** Compressed bytes that make a first pull worth it. */
+const FIRST_BYTES = 40e6
+/**
+ * Compressed bytes by which the image must have grown to be worth another one. Few: an engine spends much of a pull
+ * waiting for its disk, which costs nothing while byte code is being made, and all of its time at the end.
+ */
+const STEP_BYTES = 8e6
 
 /** Brings an image of some artifacts. Gives its reference on the node. */
 export type PullFirst = (artifacts: PlannedArtifact[]) => Promise<string>
@@ -76,7 +81,8 @@ export class EarlyPull {
     const first = this.#first()
     const bytes = first.reduce((sum, { files, bytecode }) => sum + files.size + (bytecode?.size ?? 0), 0)
     const isLast = this.#names.every((name) => this.#whole.has(name))
-    if (bytes - this.#pulled < (isLast && this.#pulled > 0 ? 1 : STEP_BYTES)) return
+    const worth = this.#pulled === 0 ? FIRST_BYTES : isLast ? 1 : STEP_BYTES
+    if (bytes - this.#pulled < worth) return
     this.#pulled = bytes
     this.#pulling = this.#pullFirst(first)
       .then((reference) => void this.references.push(reference))
