@@ -26,6 +26,12 @@ export class ObjectReader implements AsyncDisposable {
     this.#output = new Output(this.#git.child.stdout, this.#git.ended)
   }
 
+  /** Whether its git is still there. */
+  get reads(): boolean {
+    const { exitCode, signalCode } = this.#git.child
+    return exitCode === null && signalCode === null
+  }
+
   /**
    * Objects by their ids, or by other names without a newline (`<commit>^{tree}`), in that order; undefined for one
    * that this repository does not have. Memory does not grow with their size. Once this is left half way, nothing more

@@ -33,10 +33,10 @@ export class CommitGit implements AsyncDisposable {
     this.#objects = new ObjectReader({ ...options, env: gitEnvironment() })
   }
 
-  /** Whether it could still fetch. */
+  /** Whether it could still fetch, and read then. */
   get waits(): boolean {
     const { exitCode, signalCode } = this.#fetch.child
-    return exitCode === null && signalCode === null
+    return exitCode === null && signalCode === null && this.#objects.reads
   }
 
   /**

@@ -73,19 +73,30 @@ test('what an earlier process fetched needs no host, and what it left unfinished
   await git(['cat-file', '-e', `${commit}:a`])
 })
 
-/** Numbers of the processes of ours that wait for a commit to fetch. */
-async function waiting(): Promise<number[]> {
+/** Numbers of the processes of ours that wait: for a commit to fetch, or to be asked for an object. */
+async function waiting(): Promise<{ fetch: number[]; read: number[] }> {
   const tasks = await readdir('/proc/self/task')
   const children = await Promise.all(tasks.map((task) => readFile(`/proc/self/task/${task}/children`, 'utf8')))
   const pids = children.join('').split(' ').filter(Boolean)
   const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
-  return pids.filter((_, at) => lines[at]?.startsWith('/bin/sh')).map(Number)
+  const of = (what: RegExp) => pids.filter((_, at) => what.test(lines[at] ?? '')).map(Number)
+  return { fetch: of(/^\/bin\/sh/), read: of(/cat-file/) }
 }
 
-async function oneWaits(): Promise<number> {
+async function oneWaits(): Promise<{ fetch: number; read: number }> {
   for (;;) {
-    const [pid] = await waiting()
-    if (pid !== undefined) return pid
+    const { fetch, read } = await waiting()
+    if (fetch[0] !== undefined && read[0] !== undefined) return { fetch: fetch[0], read: read[0] }
+    await sleep(10)
+  }
+}
+
+/** Kills one of them, and waits until we have heard of it. */
+async function kill(pid: number): Promise<void> {
+  process.kill(pid, 'SIGKILL')
+  for (;;) {
+    const { fetch, read } = await waiting()
+    if (![...fetch, ...read].includes(pid)) return
     await sleep(10)
   }
 }
@@ -94,21 +105,27 @@ test('a git waits for the next commit of a repository, and no longer than it is 
   const { origin, checkouts } = await setUp(t)
   const there = checkouts({ prepareAfter: 0 })
   const commits: string[] = []
-  for (const a of ['1', '2', '3']) commits.push(await origin.commit({ a }))
-  const [first = '', second = '', third = ''] = commits
+  for (const a of ['1', '2', '3', '4']) commits.push(await origin.commit({ a }))
+  const [first = '', second = '', third = '', fourth = ''] = commits
   await fetched(there, first)
-  const pid = await oneWaits()
+  const { fetch } = await oneWaits()
   const found: unknown[] = []
   await using objects = await there.commit(REPOSITORY, second, signal)
   for await (const object of objects.read([`${second}:a`, first, third])) found.push(object?.type)
   assert.deepEqual(found, ['blob', 'commit', undefined])
-  assert.ok(!(await waiting()).includes(pid), 'it was used')
+  assert.ok(!(await waiting()).fetch.includes(fetch), 'it was used')
+  await objects[Symbol.asyncDispose]()
 
-  process.kill(await oneWaits(), 'SIGKILL')
+  // What was killed meanwhile is of no use, and no obstacle.
+  await kill((await oneWaits()).fetch)
   await fetched(there, third)
+  await kill((await oneWaits()).read)
+  await using last = await there.commit(REPOSITORY, fourth, signal)
+  for await (const object of last.read([fourth])) assert.equal(object?.type, 'commit')
+  await last[Symbol.asyncDispose]()
   await oneWaits()
   await there.close()
-  assert.deepEqual(await waiting(), [])
+  assert.deepEqual(await waiting(), { fetch: [], read: [] })
 })
 
 test('what goes wrong is told apart', async (t) => {
