@@ -1,9 +1,6 @@
 import type { CacheAccount } from '../../../common/events.ts'
 import { NotEditable } from '../../builder/builder.ts'
 import type { ImageRow } from '../../database/schema.ts'
-import type { PullOptions } from '../../engine/engine.ts'
-import type { AssembledImage } from '../../image/assemble.ts'
-import type { PlannedArtifact } from '../../image/fragment.ts'
 import type { Layout } from '../../image/layout.ts'
 import type { CondaGround } from '../environment/conda-pip.ts'
 import { keepAsCopy } from '../environment/copies.ts'
@@ -15,13 +12,14 @@ import type { Made } from '../fragments/make-order.ts'
 import { located, PackageFailed } from '../fragments/package-failed.ts'
 import { describePlan, knownAccount, madeAccount } from './account.ts'
 import { askersOf } from './askers.ts'
+import { bringNew, pullEarly, pullToNode } from './bring-new.ts'
 import { CondaImage } from './conda-image.ts'
-import { EarlyPull } from './early-pull.ts'
+import type { EarlyPull } from './early-pull.ts'
 import { keyOfImage } from './image-key.ts'
 import type { ImageParts } from './image-parts.ts'
 import type { StoredImage } from './image-store.ts'
 import { type LaidOut, layOut, layOutFresh } from './lay-out.ts'
-import { installed, makePackages } from './packages.ts'
+import { makePackages } from './packages.ts'
 
 /** An image that is on this node. */
 export interface EnsuredImage {
@@ -80,7 +78,7 @@ export class ImagePipeline {
       const known = await store.find(order, locked)
       if (known !== undefined) {
         const reference = store.reference(known.row)
-        await this.#pull(reference, {}, context)
+        await pullToNode(this.#parts, reference, {}, context)
         return { row: known.row, locked, reference, account: knownAccount(known, waited) }
       }
       const parent = await store.parent(order, locked)
@@ -95,7 +93,7 @@ export class ImagePipeline {
       ? await this.#conda(order, locked, context).packages(undefined)
       : await makePackages(this.#parts, { order, locked }, context)
     const assembled = await layOutFresh(this.#parts, locked, made.artifacts, context.signal)
-    await this.#bringNew(order, locked, assembled, context)
+    await bringNew(this.#parts, { order, locked }, assembled, context)
   }
 
   /** What pip finds when it installs on top of conda packages. */
@@ -122,7 +120,7 @@ export class ImagePipeline {
     parent: StoredImage | undefined,
     context: WorkContext,
   ): Promise<EnsuredImage> {
-    const early = parent ? undefined : this.#early(order, locked, context)
+    const early = parent ? undefined : pullEarly(this.#parts, { order, locked }, context)
     let image: EnsuredImage | undefined
     try {
       const told = early && { onFiles: early.add.bind(early), onWhole: early.addWhole.bind(early) }
@@ -172,26 +170,9 @@ export class ImagePipeline {
     // Read while the image is pulled.
     const askers = askersOf(this.#parts.blobs, made.artifacts)
     askers.catch(() => {})
-    const { row, reference } = await this.#bringNew(order, locked, assembled, context, early)
+    const { row, reference } = await bringNew(this.#parts, { order, locked }, assembled, context, early)
     const account = madeAccount(row, locked.lock, made, { before: parent?.lock, askers: await askers })
     return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
-  }
-
-  /** Publishes an image, and remembers it while it is brought. */
-  async #bringNew(
-    order: ImageOrder,
-    locked: Locked,
-    image: AssembledImage,
-    context: WorkContext,
-    early?: EarlyPull,
-  ): Promise<{ row: ImageRow; reference: string }> {
-    const { store } = this.#parts
-    const reference = await store.publish(order.domain, image)
-    const saving = store.save(order, locked, image)
-    // Told below.
-    saving.catch(() => {})
-    await this.#pull(reference, { isNew: true, early }, context)
-    return { row: await saving, reference }
   }
 
   /** Images that were brought on the way are of no use once the whole one is there; its layers stay. */
@@ -213,36 +194,6 @@ export class ImagePipeline {
         'bytes-transferred': assembled.written,
         detail: describePlan(plan),
       }),
-    )
-  }
-
-  /** What is to be laid out afresh is brought in parts, the first while the last are made. */
-  #early(order: ImageOrder, locked: Locked, { journal, signal }: WorkContext): EarlyPull {
-    const { store, bring } = this.#parts
-    const pullFirst = async (artifacts: PlannedArtifact[]) => {
-      const image = await layOutFresh(this.#parts, locked, artifacts, signal)
-      const reference = await store.publish(order.domain, image)
-      await bring(reference, { signal })
-      return reference
-    }
-    const all = installed(locked).map(({ name, size = 0 }) => ({ name, weight: size }))
-    return new EarlyPull(all, pullFirst, (error) => journal.note(`pulling early failed: ${error}`))
-  }
-
-  async #pull(
-    reference: string,
-    { isNew = false, early }: { isNew?: boolean; early?: EarlyPull | undefined },
-    { journal, signal }: WorkContext,
-  ): Promise<void> {
-    const onProgress: PullOptions['onProgress'] = ({ layersDone, layersTotal }) =>
-      journal.tell({ kind: 'progress', what: 'layers', done: layersDone, total: layersTotal })
-    await journal.stage(
-      'pull',
-      async () => {
-        await early?.end()
-        return (await this.#parts.bring(reference, { isNew, signal, onProgress })) || early !== undefined
-      },
-      (pulled) => ({ detail: pulled ? 'brought to the node' : 'was on the node' }),
     )
   }
 }
