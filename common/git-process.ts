@@ -61,6 +61,11 @@ export interface RunningGit {
   ended: Promise<void>
 }
 
+/** Whether a git has not ended yet. */
+export function runs({ child }: RunningGit): boolean {
+  return child.exitCode === null && child.signalCode === null
+}
+
 /** A shell that becomes the program that it is given, with one argument more. */
 const BECOME = ['-c', 'IFS= read -r last && exec "$0" "$@" "$last"']
 

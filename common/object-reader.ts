@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { GitFailed, type GitOptions, type RunningGit, startGit } from './git-process.ts'
+import { GitFailed, type GitOptions, type RunningGit, runs, startGit } from './git-process.ts'
 
 /** A git object. What is not read of its content by the time the next is asked for is skipped. */
 export interface GitObject {
@@ -28,8 +28,7 @@ export class ObjectReader implements AsyncDisposable {
 
   /** Whether its git is still there. */
   get reads(): boolean {
-    const { exitCode, signalCode } = this.#git.child
-    return exitCode === null && signalCode === null
+    return runs(this.#git)
   }
 
   /**

@@ -1,4 +1,4 @@
-import { type RunningGit, startGit } from '../../common/git-process.ts'
+import { type RunningGit, runs, startGit } from '../../common/git-process.ts'
 import { ObjectReader } from '../../common/object-reader.ts'
 import { gitEnvironment } from './git.ts'
 
@@ -35,8 +35,7 @@ export class CommitGit implements AsyncDisposable {
 
   /** Whether it could still fetch, and read then. */
   get waits(): boolean {
-    const { exitCode, signalCode } = this.#fetch.child
-    return exitCode === null && signalCode === null && this.#objects.reads
+    return runs(this.#fetch) && this.#objects.reads
   }
 
   /**
