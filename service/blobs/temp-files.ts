@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { writeAll } from '../../common/write-all.ts'
 
 /** Small chunks are gathered up to this size: a system call each would cost more than the bytes. */
 const GATHER = 256 * 1024
@@ -100,11 +101,6 @@ export class TempFile {
     await writeAll(this.#file, this.#gathered.subarray(0, this.#length))
     this.#length = 0
   }
-}
-
-/** A write may take fewer bytes than it was given, on a disk that fills up for one. */
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten
 }
 
 /** Makes the names in a folder durable. */

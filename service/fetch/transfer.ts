@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
+import { writeAll } from '../../common/write-all.ts'
 import { type Answer, BrokenOff } from './answer.ts'
 import { type Download, FetchFailed, FetchRefused } from './errors.ts'
 
@@ -99,10 +100,7 @@ export class Transfer {
     const bytes = Buffer.concat(this.#gathered)
     this.#gathered = []
     this.#gatheredBytes = 0
-    // A disk that fills up may take a part.
-    for (let at = 0; at < bytes.length; ) {
-      at += (await this.#file.write(bytes, at, bytes.length - at, start + at)).bytesWritten
-    }
+    await writeAll(this.#file, bytes, start)
   }
 
   #check(url: URL, total: number): void {
