@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { BaseImage } from '../image/base.ts'
 import type { CondaFile } from '../image/conda-fragment.ts'
-import type { Lock } from '../interpreter/lock.ts'
+import type { Artifact, Lock } from '../interpreter/lock.ts'
 import type { Probe } from '../interpreter/probe.ts'
 import type { InterpreterSpec } from '../interpreter/spec.ts'
 import type { ActivateRequest } from './activate.ts'
@@ -9,6 +9,7 @@ import type { AptOptions, Installed } from './apt.ts'
 import type { LinkRequest } from './conda.ts'
 import type { ResolveOptions, StepOptions } from './options.ts'
 import type { BuildRequest, Compiled, CompileRequest, Compiling } from './requests.ts'
+import type { Yanked } from './resolver-pool.ts'
 
 export { ResolutionFailed } from '../interpreter/resolution.ts'
 export { BuildFailed, NotEditable } from './build-failed.ts'
@@ -26,6 +27,8 @@ export interface Builder {
    * @throws {ResolutionFailed} with the resolver's own explanation, in full
    */
   resolve(base: BaseImage, spec: InterpreterSpec, probe: Probe, options: ResolveOptions): Promise<Lock>
+  /** Asks the indexes of some artifacts whether they were yanked. These have ten seconds to answer. */
+  yanked(artifacts: Artifact[], probe: Probe, options: ResolveOptions): Promise<Yanked>
   /**
    * Compiles without network, one artifact a process; requests may arrive while others are being compiled.
    * @param take gets each as it is ready, in any order

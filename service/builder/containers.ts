@@ -15,6 +15,7 @@ import type { Report } from './options.ts'
 import { probeBase } from './probe-base.ts'
 import { resolverFor } from './resolve.ts'
 import { ResolverPool } from './resolver-pool.ts'
+import { findYanked } from './yanked.ts'
 
 const POOL = { keep: 15 * 60_000, most: 4 }
 /** Two work at the same time: what one extracts, the other links meanwhile. */
@@ -79,6 +80,7 @@ export function createBuilder(options: BuilderOptions): Builder {
           step,
         ),
       ),
+    yanked: (artifacts, probe, step) => findYanked({ context, pool }, artifacts, probe, step),
     compile: (compiling, requests, step, take) => compilers.compile(compiling, requests, step, take),
     buildWheel: (base, probe, request, step) => buildWheel({ context, image, folder }, { base, probe }, request, step),
     installByApt: (base, packages, step) => installByApt(context, blobs, base, packages, step),

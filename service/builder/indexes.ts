@@ -15,13 +15,17 @@ const HINT =
  */
 export function checkIndexes(urls: string[], configured: string | undefined): void {
   for (const url of urls) {
-    if (configured !== undefined && new URL(url).host === new URL(configured).host) continue
-    const { protocol, host, hostname } = new URL(url)
-    const refuse = (why: string) =>
-      new ResolverRefused('index', `the index at ${host} ${why}`, undefined, { hint: HINT, url })
-    if (protocol !== 'https:') throw refuse('is not one of https:')
-    if (hostIsPrivate(hostname)) throw refuse('is private')
+    const fault = indexFault(url, configured)
+    if (fault !== undefined) throw new ResolverRefused('index', fault, undefined, { hint: HINT, url })
   }
+}
+
+/** Why an index is not to be asked, as a clause; undefined where it may be. */
+export function indexFault(url: string, configured: string | undefined): string | undefined {
+  const { protocol, host, hostname } = new URL(url)
+  if (configured !== undefined && host === new URL(configured).host) return undefined
+  if (protocol !== 'https:') return `the index at ${host} is not one of https:`
+  return hostIsPrivate(hostname) ? `the index at ${host} is private` : undefined
 }
 
 /** The index that all files came from, where there is one: uv's lock does not say it of each. */

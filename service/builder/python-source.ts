@@ -14,6 +14,7 @@ type Name =
   | 'uv_stale'
   | 'write_toml'
   | 'image_packages'
+  | 'yanked'
   | 'export_poetry'
   | 'poetry_index'
   | 'poetry_project'
@@ -33,7 +34,7 @@ export function pythonSource(name: Name): string {
 const PARTS = {
   resolve: [
     ...(['failed', 'run_uv', 'uv_project', 'uv_fresh', 'uv_stale', 'write_toml'] as const),
-    ...(['image_packages', 'choose', 'locked_artifact', 'other_systems'] as const),
+    ...(['image_packages', 'choose', 'locked_artifact', 'other_systems', 'yanked'] as const),
   ],
   export_poetry: ['failed', 'poetry_index', 'poetry_project', 'pylock_rows', 'write_toml'],
 } as const

@@ -56,6 +56,23 @@ export interface Lookups {
   arguments: Record<string, string[]>
 }
 
+/** One request to `python/yanked.py`. */
+export interface YankedRequest {
+  /** Where the index is left out, it is known from the URL, or the release is not asked for. */
+  releases: { name: string; version: string; url: string; index?: string }[]
+  arguments: string[]
+  /** Seconds. */
+  limit: number
+}
+
+/** What indexes say was yanked. */
+export interface Yanked {
+  /** Normalised names, and what is said of each in the resolver's words. */
+  yanked: { name: string; text: string }[]
+  /** Packages of which nobody could say it, and why. */
+  unknown: { names: string[]; why: string }[]
+}
+
 interface Answer {
   text?: string
   artifacts?: Artifact[]
@@ -102,6 +119,11 @@ export class ResolverPool {
   async ask(request: PoolRequest | PoetryPoolRequest, options: ResolveOptions): Promise<Resolved> {
     const answer = await this.#steps.use(options, (kept) => ask(kept, request))
     return resolved(answer as Answer, options.report)
+  }
+
+  /** Asks whether releases were yanked. Only of those that resolve. */
+  async yanked(request: YankedRequest, options: ResolveOptions): Promise<Yanked> {
+    return (await this.#steps.use(options, (kept) => ask(kept, request))) as Yanked
   }
 
   /** Removes all that are kept. */

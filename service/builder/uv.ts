@@ -97,6 +97,12 @@ export function uvUniversalArguments(probe: Probe, config = UV_CONFIG): string[]
   return ['pip', 'compile', 'one.txt', ...COMMON, '--python-version', probe.version, ...one]
 }
 
+/** uv's arguments to look up the releases that `pins.txt` names, whatever they need and whatever they are for. */
+export function uvPinnedArguments(probe: Probe): string[] {
+  const pinned = ['--universal', '--no-deps', '--prerelease', 'allow', '--config-file', UV_CONFIG]
+  return ['pip', 'compile', 'pins.txt', ...COMMON, '--python-version', probe.version, ...pinned]
+}
+
 /** uv's arguments to make a pylock.toml of a uv.lock: of its whole workspace, or of one project. */
 export function uvExportArguments(lock: string, choice: UvChoice): string[] {
   const { project, defaultGroups, groupsAlone, extras, groups, withoutGroups } = choice

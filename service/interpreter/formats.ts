@@ -122,6 +122,11 @@ export function notesOn(spec: InterpreterSpec): string[] {
   return FORMATS[spec.format].notes?.(spec) ?? []
 }
 
+/** Whether indexes have to be asked what of a spec's lock was yanked. */
+export function yankedIsUnsaid({ format }: InterpreterSpec): boolean {
+  return FORMATS[format].yankedUnsaid === true
+}
+
 /** Where the user's files speak of a package (normalised name), where they do. */
 export function locate(spec: InterpreterSpec, name: string): Place | undefined {
   return FORMATS[spec.format].locate(spec, name)

@@ -33,17 +33,23 @@ interface Row {
   name: string
   /** The package that changes, and its two versions. */
   changes: string
+  /** What it is imported as; its name where it is left out. */
+  module?: string
   versions: [string, string]
+  /** What is said of the first version: that it was yanked. */
+  yanked?: RegExp
   files(version: string): Promise<Files> | Files
 }
 
-const IDNA = { changes: 'idna', versions: ['3.7', '3.10'] as [string, string] }
+/** The first version was yanked. */
+const ATTRS = { changes: 'attrs', module: 'attr', versions: ['21.1.0', '21.2.0'] as [string, string] }
+const BY_UV = '`attrs==21\\.1\\.0` is yanked \\(reason: "\\w.*"\\)$'
 
 const virtual = (version: string) =>
-  `[project]\nname = "wood"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["idna==${version}"]\n`
+  `[project]\nname = "wood"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["attrs==${version}"]\n`
 
 const poetryProject = (version: string) =>
-  `[tool.poetry]\npackage-mode = false\n\n[tool.poetry.dependencies]\npython = "^3.9"\nidna = "${version}"\n`
+  `[tool.poetry]\npackage-mode = false\n\n[tool.poetry.dependencies]\npython = "^3.9"\nattrs = "${version}"\n`
 
 async function condaList(version: string): Promise<string> {
   const packages = ['linux-64/python-3.11.7-h1a2b3c4_0.conda', 'linux-64/pylibs-12-0.conda']
@@ -54,18 +60,34 @@ async function condaList(version: string): Promise<string> {
 /** The lock that the service itself made of requirements: pylock.toml as uv writes it. */
 async function pylock(version: string): Promise<string> {
   const project = await service.project(`locks/v${version.replace('.', '-')}`)
-  const commit = await project.commit({ 'requirements.txt': `idna==${version}\n` })
+  const commit = await project.commit({ 'requirements.txt': `attrs==${version}\n` })
   await project.push(commit)
   const build = await project.built(await project.build(commit))
   return await project.text(`/v1/builds/${build.id}/lock`)
 }
 
 const FORMATS: Row[] = [
-  { ...IDNA, name: 'requirements.txt', files: (version) => ({ 'requirements.txt': `idna==${version}\n` }) },
-  { ...IDNA, name: 'pylock.toml', files: async (version) => ({ 'pylock.toml': await pylock(version) }) },
-  { ...IDNA, name: 'pyproject.toml', files: (version) => ({ 'pyproject.toml': virtual(version) }) },
   {
-    ...IDNA,
+    ...ATTRS,
+    yanked: new RegExp(`^${BY_UV}`),
+    name: 'requirements.txt',
+    files: (version) => ({ 'requirements.txt': `attrs==${version}\n` }),
+  },
+  {
+    ...ATTRS,
+    yanked: new RegExp(`^pylock\\.toml:\\d+: ${BY_UV}`),
+    name: 'pylock.toml',
+    files: async (version) => ({ 'pylock.toml': await pylock(version) }),
+  },
+  {
+    ...ATTRS,
+    yanked: new RegExp(`^${BY_UV}`),
+    name: 'pyproject.toml',
+    files: (version) => ({ 'pyproject.toml': virtual(version) }),
+  },
+  {
+    ...ATTRS,
+    yanked: new RegExp(`^uv\\.lock:\\d+: ${BY_UV}`),
     name: 'uv.lock',
     files: async (version) => {
       const project = { 'pyproject.toml': virtual(version) }
@@ -73,7 +95,8 @@ const FORMATS: Row[] = [
     },
   },
   {
-    ...IDNA,
+    ...ATTRS,
+    yanked: /^attrs 21\.1\.0 was yanked: \w/,
     name: 'poetry.lock',
     files: async (version) => {
       const project = { 'pyproject.toml': poetryProject(version) }
@@ -105,7 +128,7 @@ const FORMATS: Row[] = [
   },
 ]
 
-for (const { name, changes, versions, files } of FORMATS) {
+for (const { name, changes, module = changes, versions, yanked, files } of FORMATS) {
   describe(name, () => {
     let project: Project
     let environments: Files[]
@@ -114,26 +137,33 @@ for (const { name, changes, versions, files } of FORMATS) {
       environments = [await files(versions[0]), await files(versions[1])]
     })
 
-    async function pushed(environment: Files, code: string): Promise<{ commit: string; build: Build }> {
+    async function pushed(
+      environment: Files,
+      code: string,
+    ): Promise<{ commit: string; build: Build; yanked: string[] }> {
       const commit = await project.commit({ ...environment, 'say.py': code })
       await project.push(commit)
       const build = await project.built(await project.build(commit))
       assert.equal(build.state, 'finished', `${build.message}\n${build.hint}`)
-      return { commit, build }
+      const notes = await project.notes(build.id)
+      return { commit, build, yanked: notes.filter((note) => note.includes('yanked')) }
     }
 
     const code = (text: string) =>
-      `import importlib.metadata, ${changes}\nprint("${text}", importlib.metadata.version("${changes}"))\n`
+      `import importlib.metadata, ${module}\nprint("${text}", importlib.metadata.version("${changes}"))\n`
 
     test('is baked, and its packages can be imported', async () => {
-      const { commit, build } = await pushed(environments[0] ?? {}, code('first'))
+      const { commit, build, yanked: said } = await pushed(environments[0] ?? {}, code('first'))
       assert.ok(build.cache?.packages.some((each) => each.name === changes && each.after === versions[0]))
       const { run, stdout } = await project.ran(commit, { args: ['python', 'say.py'] })
       assert.deepEqual([run['exit-code'], stdout.toString()], [0, `first ${versions[0]}\n`])
+      assert.equal(said.length, yanked ? 1 : 0, said.join('\n'))
+      if (yanked) assert.match(said[0] ?? '', yanked)
     })
 
     test('one package changes: only that is made, and it is said which and why', async () => {
-      const { commit, build } = await pushed(environments[1] ?? {}, code('second'))
+      const { commit, build, yanked: said } = await pushed(environments[1] ?? {}, code('second'))
+      assert.deepEqual(said, [])
       assert.equal(build.cache?.verdict, 'partial')
       assert.ok((build.cache?.['packages-new'] ?? 9) <= 1)
       assert.match(

@@ -18,6 +18,8 @@ export interface IndexServer {
   asked: string[]
   /** What is given instead of a file, by its name: other bytes, or nothing. */
   instead: Map<string, Buffer | 'gone'>
+  /** Why a file was yanked, by its name (PEP 592). */
+  yanked: Map<string, string>
 }
 
 /**
@@ -31,6 +33,7 @@ export async function indexServer(
 ): Promise<IndexServer> {
   const asked: string[] = []
   const instead: IndexServer['instead'] = new Map()
+  const yanked: IndexServer['yanked'] = new Map()
   const server = createServer((request, response) => {
     const [, index = '', kind = '', name = ''] = (request.url ?? '').split('/')
     const files = indexes[index] ?? []
@@ -39,7 +42,9 @@ export async function indexServer(
       return void (content === 'gone' ? response.writeHead(404).end() : response.end(content))
     }
     asked.push(`${index}/${name}`)
-    const links = files.filter(({ filename }) => normalizeName(filename.split('-', 1)[0] ?? '') === name).map(linkTo)
+    const links = files
+      .filter(({ filename }) => normalizeName(filename.split('-', 1)[0] ?? '') === name)
+      .map((file) => linkTo(file, yanked.get(file.filename)))
     if (links.length === 0 && otherwise)
       return void response.writeHead(302, { location: `${otherwise}/${name}/` }).end()
     response.writeHead(links.length > 0 ? 200 : 404, { 'content-type': 'text/html' }).end(links.join('\n'))
@@ -51,7 +56,7 @@ export async function indexServer(
     server.close()
   })
   const origin = `http://${ownAddress()}:${(server.address() as AddressInfo).port}`
-  return { url: (index) => `${origin}/${index}/simple`, asked, instead }
+  return { url: (index) => `${origin}/${index}/simple`, asked, instead, yanked }
 }
 
 /** The index that pip asks by default. */
@@ -66,9 +71,10 @@ export async function publicIndex({ context }: TestBuilder): Promise<string> {
   return said.trim()
 }
 
-function linkTo({ filename, content }: IndexFile): string {
+function linkTo({ filename, content }: IndexFile, yanked: string | undefined): string {
   const sha256 = createHash('sha256').update(content).digest('hex')
-  return `<a href="../../files/${filename}#sha256=${sha256}">${filename}</a>`
+  const reason = yanked === undefined ? '' : ` data-yanked="${yanked}"`
+  return `<a href="../../files/${filename}#sha256=${sha256}"${reason}>${filename}</a>`
 }
 
 /** An address of this machine that is not the loopback. */

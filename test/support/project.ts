@@ -177,6 +177,13 @@ export class Project {
     throw new Error(`${id} ended without what was waited for: ${JSON.stringify(told.map(({ event }) => event))}`)
   }
 
+  /** The notes of a build or run that ends, its build's among them. */
+  async notes(id: string): Promise<string[]> {
+    const notes: string[] = []
+    for await (const { event } of this.events(id)) if (event.kind === 'note') notes.push(event.text)
+    return notes
+  }
+
   /**
    * Follows a run until it has printed a text on one of its streams. All up to there. Output may come in pieces that are
    * cut anywhere: its last letters are held for a moment where a secret begins with them.

@@ -13,6 +13,7 @@ Each line on stdin is a request and gets one line on stdout, until stdin ends; {
   "project": {"name", "folder"}                                 to be added to the lock, editable
 -> {"text": pylock.toml, "artifacts": [...], "notes": [what uv warns of]}
 -> {"failed": step, "message": ..., "package": name or null}    the steps are those of RefusedStep
+Another question, with an answer of its own, is that of yanked.py.
 """
 
 import json
@@ -24,6 +25,7 @@ from choose import choose, read_lock
 from failed import Failed
 from run_uv import run_uv
 from uv_project import with_project
+from yanked import yanked
 
 
 def serve():
@@ -32,6 +34,9 @@ def serve():
         request = json.loads(line)
         if not request:
             print("{}", flush=True)
+            continue
+        if "releases" in request:
+            print(json.dumps(yanked(request)), flush=True)
             continue
         try:
             text = request.get("lock")

@@ -28,8 +28,8 @@ def remember_index(arguments, folder):
         )
 
 
-def run_uv(request, fresh):
-    """The pylock.toml that uv makes of the request's files."""
+def run_uv(request, fresh, limit=None):
+    """The pylock.toml that uv makes of the request's files; within so many seconds, where there is a limit."""
     with tempfile.TemporaryDirectory() as folder:
         check_requirements(request["files"])
         for path, text in request["files"].items():
@@ -40,7 +40,10 @@ def run_uv(request, fresh):
         # An export takes a lock as it is; what the image has of it is left out when it is chosen from.
         on_image = [] if request.get("uvLock") else image_packages.arguments(request.get("installed") or [], tempfile.mkdtemp(dir=folder))
         command = ["uv", *request["arguments"], *on_image, "--python", sys.executable, *(["--refresh"] if fresh else [])]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=limit)
+        except subprocess.TimeoutExpired as error:
+            raise Failed("index", f"there was no answer within {error.timeout:.0f} seconds") from error
         # Only of a lock that uv can read, and before a group that it does not have yet is called missing.
         unknown = []
         if request.get("uvLock") and (done.returncode == 0 or "is not defined in" in done.stderr):

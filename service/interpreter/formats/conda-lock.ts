@@ -18,6 +18,7 @@ const DEFAULT_CATEGORIES = ['main', 'dev']
 export const condaLockFormat: Format = {
   name: 'conda-lock',
   options: ['groups', 'without-groups'],
+  yankedUnsaid: true,
 
   async load(code, path) {
     const text = await requiredText(code, path)

@@ -30,6 +30,8 @@ export interface Format {
   name: FormatName
   /** The options that mean something to it. */
   options: readonly FormatOption[]
+  /** Neither its locks nor what reads them say which releases were yanked: their indexes are asked. */
+  yankedUnsaid?: true
   /**
    * The file that is taken in place of the named one, which may be that one itself.
    * @param platform of the machine that it is for

@@ -12,6 +12,7 @@ import { requiredText } from './required-text.ts'
 export const pylockFormat: Format = {
   name: 'pylock.toml',
   options: ['groups', 'without-groups', 'extras'],
+  yankedUnsaid: true,
 
   async load(code, path) {
     const text = await requiredText(code, path)

@@ -19,6 +19,7 @@ import { addProjects, insideTree, withLocalProjects } from './uv-sources.ts'
 export const uvLockFormat: Format = {
   name: 'uv.lock',
   options: ['groups', 'without-groups', 'extras'],
+  yankedUnsaid: true,
 
   async load(code, path) {
     const lock = await requiredText(code, path, 'Run "uv lock" and commit it, or correct "interpreter".')

@@ -20,6 +20,7 @@ import type { ImageParts } from './image-parts.ts'
 import type { StoredImage } from './image-store.ts'
 import { type LaidOut, layOut, layOutFresh } from './lay-out.ts'
 import { makePackages } from './packages.ts'
+import { tellYanked } from './yanked.ts'
 
 /** An image that is on this node. */
 export interface EnsuredImage {
@@ -82,8 +83,13 @@ export class ImagePipeline {
         return { row: known.row, locked, reference, account: knownAccount(known, waited) }
       }
       const parent = await store.parent(order, locked)
-      if (locked.lock.conda) return await this.#makeConda(order, locked, parent, context)
-      return await this.#makeVirtual(order, locked, parent, context)
+      const yanked = tellYanked(this.#parts.builder, { order, locked, before: parent?.lock }, context)
+      try {
+        if (locked.lock.conda) return await this.#makeConda(order, locked, parent, context)
+        return await this.#makeVirtual(order, locked, parent, context)
+      } finally {
+        await yanked
+      }
     })
   }
 
