@@ -116,6 +116,11 @@ class Roots {
       throw new MirrorRefused(`extra-paths: there is no ${path}`, 'Paths are relative to the project. Correct it.')
     }
     const real = realpathSync(path)
+    // Whoever writes the project's files must not choose which others of this machine are sent.
+    if (this.#holding(path)?.root === 0 && !this.#holding(real)) {
+      const hint = `Name ${real} itself, if that is meant.`
+      throw new MirrorRefused(`extra-paths: ${written} leads out of the project, to ${real}`, hint)
+    }
     if (!statSync(real).isDirectory()) {
       if (this.#holding(real)) this.file(path)
       this.#want(real)

@@ -229,6 +229,24 @@ test('too much is refused before anything is sent, with the biggest files named'
   assert.equal(service.requests, 0)
 })
 
+test('an extra path that a link in the project leads out is refused; named itself it is taken', async (t) => {
+  const { folder, project, prepare } = await mirrorSetUp(t)
+  await write(folder, { 'data/a.csv': '1', 'key.txt': 'k' })
+  await write(project, { 'real/b.csv': '2' })
+  await symlink('../data', join(project, 'data'))
+  await symlink('../key.txt', join(project, 'key.txt'))
+  await symlink('real', join(project, 'inside'))
+  for (const path of ['data', 'data/a.csv', 'key.txt', join(project, 'data')]) {
+    const refusal = {
+      message: /^extra-paths: .* leads out of the project, to \//,
+      hint: /^Name \/.* itself, if that is meant\.$/,
+    }
+    await assert.rejects(prepare({ extraPaths: [path] }), refusal)
+  }
+  const { mirror } = await prepare({ extraPaths: ['../data', 'inside'] })
+  assert.equal(mirror?.roots.length, 2)
+})
+
 test('the home folder and what is above it are not mirrored, behind a link neither', async (t) => {
   const { folder, env, service, prepare } = await mirrorSetUp(t)
   const home = join(folder, 'disk/me')

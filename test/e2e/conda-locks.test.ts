@@ -31,27 +31,27 @@ after(async () => {
   await channel?.[Symbol.asyncDispose]()
 })
 
-async function names(files: Record<string, string>, request: Partial<InterpreterRequest> = {}) {
-  const commit = await project.commit(files)
-  const build = await project.built(await project.build(commit, { interpreter: 'auto', ...request }))
+async function names(files: Record<string, string>, request: Partial<InterpreterRequest> = {}, of = project) {
+  const commit = await of.commit(files)
+  const build = await of.built(await of.build(commit, { interpreter: 'auto', ...request }))
   assert.equal(build.state, 'finished', `${build.message} ${build.hint}`)
   const say = 'import importlib.metadata as m; print(*sorted(each.name for each in m.distributions()))'
-  const { stdout, notes } = await project.ran(commit, { args: ['python', '-c', say], interpreter: 'auto', ...request })
-  return { names: stdout.toString().trim().split(' '), build, notes }
+  const { stdout, notes } = await of.ran(commit, { args: ['python', '-c', say], interpreter: 'auto', ...request })
+  const yanked = (await of.notes(build.id)).filter((note) => note.includes('yanked'))
+  return { names: stdout.toString().trim().split(' '), build, notes, yanked }
 }
 
 const MAIN = ['attrs', 'leaf1', 'pip']
 const DEV = [...MAIN, 'greet', 'greetplus'].sort()
 
 test('conda-lock.yml: main and dev, packages of pip on top; no fault is found with what it was made from', async () => {
-  const { names: found, build, notes } = await names({ 'conda-lock.yml': locked.unified, ...sources })
+  const { names: found, build, notes, yanked } = await names({ 'conda-lock.yml': locked.unified, ...sources })
   assert.deepEqual(found, DEV)
   assert.deepEqual(build.cache?.unpinned, [])
   assert.deepEqual(
     notes.filter((note) => note.includes('conda-lock.yml has')),
     [],
   )
-  const yanked = (await project.notes(build.id)).filter((note) => note.includes('yanked'))
   assert.equal(yanked.length, 1, yanked.join('\n'))
   assert.match(yanked[0] ?? '', /^conda-lock\.yml:\d+: `attrs==21\.1\.0` is yanked \(reason: "\w/)
 })
@@ -82,8 +82,12 @@ test('what it renders as an explicit list: packages of pip are taken from its co
   // What was fetched before counts by its content; this is to be fetched.
   const others = locked.explicit.replaceAll('/channel/', '/channel/./')
   channel.asked.length = 0
-  const { names: found } = await names({ 'conda-linux-64.lock': others })
+  // In a repository that has heard nothing of these packages.
+  const elsewhere = await service.project('octo/lists')
+  const { names: found, yanked } = await names({ 'conda-linux-64.lock': others }, {}, elsewhere)
   assert.deepEqual(found, DEV)
+  assert.equal(yanked.length, 1, yanked.join('\n'))
+  assert.match(yanked[0] ?? '', /^conda-linux-64\.lock:\d+: `attrs==21\.1\.0` is yanked/)
   const packages = channel.asked.filter((path) => /\.(?:conda|tar\.bz2)$/.test(path)).sort()
   assert.equal(packages.length, 7)
   assert.deepEqual(packages, [...new Set(packages)])

@@ -14,6 +14,7 @@ import { requiredText } from './required-text.ts'
 export const condaExplicitFormat: Format = {
   name: 'conda-explicit',
   options: [],
+  yankedUnsaid: true,
 
   async instead(code, path, platform) {
     const own = onPlatform(path, platform)

@@ -20,8 +20,11 @@ export async function tellYanked(
 ): Promise<void> {
   const { spec, domain } = order
   if (!yankedIsUnsaid(spec)) return
+  const { artifacts, conda } = locked.lock
   const there = new Set(before?.artifacts.map(({ name, version }) => `${name} ${version}`))
-  const added = locked.lock.artifacts.filter(({ name, version }) => !there.has(`${name} ${version}`))
+  // What was resolved on top of conda packages has an index; of that it was said then.
+  const open = conda ? artifacts.filter(({ index }) => index === undefined) : artifacts
+  const added = open.filter(({ name, version }) => !there.has(`${name} ${version}`))
   const { journal } = context
   try {
     const { yanked, unknown } = await builder.yanked(added, locked.probe, { ...reporting(context), domain })
@@ -32,7 +35,7 @@ export async function tellYanked(
     for (const { names, why } of unknown) journal.note(`${notKnown(names)}: ${why}`)
   } catch (error) {
     if (context.signal.aborted) return
-    journal.note(`${notKnown(added.map(({ name }) => name))}: ${error instanceof Error ? error.message : error}`)
+    journal.note(`whether packages were yanked is not known: ${error instanceof Error ? error.message : error}`)
   }
 }
 
