@@ -44,7 +44,7 @@ export async function condaEnvironment(prefix: string): Promise<CondaEnvironment
       const hint = 'Give an environment file with the input "interpreter".'
       throw new MirrorRefused(`interpreter: ${join(folder, name)} is not what conda writes`, hint)
     }
-    packages.push({ ...parsed.data, url: withoutCredentials(parsed.data.url) })
+    packages.push({ ...parsed.data, url: anonymousUrl(parsed.data.url) })
   }
   const platform = packages.map(subdirOf).find((subdir) => subdir !== 'noarch') ?? 'noarch'
   const own = new Set(packages.map(({ name, version }) => `${normalizeName(name)} ${version}`))
@@ -67,7 +67,7 @@ function explicitOf(platform: string, packages: readonly CondaPackage[], pip: re
 }
 
 /** An address without user and password, and without a token in its path as anaconda.org and others have it. */
-export function withoutCredentials(url: string): string {
+export function anonymousUrl(url: string): string {
   return url
     .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1')
     .replace(/^([a-z][a-z0-9+.-]*:\/\/[^/]+)\/t\/[^/]+/i, '$1')

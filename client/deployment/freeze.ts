@@ -1,4 +1,4 @@
-import { withoutCredentials } from './conda-environment.ts'
+import { anonymousUrl } from './conda-environment.ts'
 import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
 
 /** What a local Python has, by the way in which it gets to the other side. */
@@ -38,7 +38,7 @@ function isSystems({ installer, site }: LocalPackage): boolean {
 
 function lineOf({ name, version, url, vcs, commit, sha256, subdirectory }: LocalPackage): string {
   if (url === undefined) return `${name}==${version}`
-  const address = withoutCredentials(url)
+  const address = anonymousUrl(url)
   const part = subdirectory ? [`subdirectory=${subdirectory}`] : []
   if (vcs !== undefined) return `${name} @ ${vcs}+${address}@${commit}${fragment(part)}`
   return `${name} @ ${address}${fragment([...(sha256 ? [`sha256=${sha256}`] : []), ...part])}`

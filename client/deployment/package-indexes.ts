@@ -1,4 +1,4 @@
-import { withoutCredentials } from './conda-environment.ts'
+import { anonymousUrl } from './conda-environment.ts'
 import type { LocalInterpreter } from './local-interpreter.ts'
 
 /** Package indexes that frozen versions are to be looked for in. */
@@ -16,7 +16,7 @@ export function carriedIndexes({ main, extra }: LocalInterpreter['indexes']): Ca
   const notes: string[] = []
   const carried = [...(main === null ? [] : [main]), ...extra].filter((url) => {
     const why = whyNot(url)
-    if (why) notes.push(`The package index ${withoutCredentials(url)} is left out: ${why}.`)
+    if (why) notes.push(`The package index ${anonymousUrl(url)} is left out: ${why}.`)
     return why === undefined
   })
   if (carried.length > 0) notes.unshift(`Package indexes of this machine are asked: ${carried.join(', ')}.`)
@@ -27,6 +27,6 @@ function whyNot(url: string): string | undefined {
   const parsed = URL.parse(url)
   if (parsed === null || !/^https?:$/.test(parsed.protocol)) return 'it is no https: URL'
   if (LOOPBACK.test(parsed.hostname)) return 'only this machine reaches it'
-  if (withoutCredentials(url) !== url || /\$\{/.test(url)) return 'it needs credentials, and they stay here'
+  if (anonymousUrl(url) !== url || /\$\{/.test(url)) return 'it needs credentials, and they stay here'
   return undefined
 }

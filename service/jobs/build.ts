@@ -18,7 +18,7 @@ import type { EventWriter } from './events/event-writer.ts'
 import { Journal, reporting } from './events/journal.ts'
 import type { EnsuredImage, ImagePipeline } from './images/ensure-image.ts'
 import { describeFailure, describeRetry } from './worker/failure.ts'
-import type { JobContext, JobHandler } from './worker/worker.ts'
+import type { JobContext, JobHandler } from './worker/handler.ts'
 
 /** What a build needs. */
 export interface BuildParts {

@@ -11,7 +11,7 @@ import type { EventWriter } from './events/event-writer.ts'
 import { Journal } from './events/journal.ts'
 import type { StandbyPool } from './runs/standby-pool.ts'
 import type { Wishes } from './runs/wishes.ts'
-import type { JobHandler } from './worker/worker.ts'
+import type { JobHandler } from './worker/handler.ts'
 
 /** What a prebuild needs. */
 export interface PrebuildParts {

@@ -6,7 +6,7 @@ import { watchCancel } from './runs/cancel.ts'
 import { conclude, tellEnd } from './runs/conclude.ts'
 import type { Conclusion } from './runs/follow-run.ts'
 import { describeFailure, describeRetry } from './worker/failure.ts'
-import type { JobHandler } from './worker/worker.ts'
+import type { JobHandler } from './worker/handler.ts'
 
 /** Runs that may be under way in a node's process; most of them wait for a build or for room. */
 const AT_ONCE = 512

@@ -25,7 +25,7 @@ import type { StandbyPool, StandbyWish } from './runs/standby-pool.ts'
 import { taskOf } from './runs/task.ts'
 import type { Wishes } from './runs/wishes.ts'
 import { describeFailure } from './worker/failure.ts'
-import type { JobContext } from './worker/worker.ts'
+import type { JobContext } from './worker/handler.ts'
 
 /** What a run needs. */
 export interface RunParts {

@@ -112,9 +112,7 @@ export class Checkouts {
     // Only this process works here, one fetch at a time: a lock that is there was left by one that was killed.
     await rm(join(folder, 'shallow.lock'), { force: true })
     const { url } = remote
-    const prepared = this.#prepared.take(`${folder} ${url}`)
-    if (prepared?.waits === false) await prepared[Symbol.asyncDispose]()
-    const git = prepared?.waits ? prepared : new CommitGit(folder, remote)
+    const git = (await this.#prepared.take(`${folder} ${url}`)) ?? new CommitGit(folder, remote)
     await this.#limited({ url, signal, commit }, (limited) => git.fetch(commit, limited))
     return git.objects(signal)
   }

@@ -1,6 +1,6 @@
 import { type RunningGit, runs, startGit } from '../../common/git-process.ts'
 import { ObjectReader } from '../../common/object-reader.ts'
-import { gitEnvironment } from './git.ts'
+import { FETCH_COMMIT, gitEnvironment } from './git.ts'
 
 /** How one is waited for at most, fetching and reading included, in milliseconds. */
 const MOST_MS = 60 * 60_000
@@ -26,9 +26,8 @@ export class CommitGit implements AsyncDisposable {
   /** @param folder a bare repository */
   constructor(folder: string, { url, config, env }: Remote) {
     const settings = config.flatMap((setting) => ['-c', setting])
-    const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', url]
     const options = { cwd: folder, signal: this.#halt.signal, timeout: MOST_MS }
-    this.#fetch = startGit([...settings, ...args], { ...options, env, waits: true })
+    this.#fetch = startGit([...settings, ...FETCH_COMMIT, url], { ...options, env, waits: true })
     this.#fetch.ended.catch(() => {})
     this.#objects = new ObjectReader({ ...options, env: gitEnvironment() })
   }

@@ -13,7 +13,7 @@ import { holdsCommit, makeBare, readObjects } from './bare-repository.ts'
 import { type StoredBundle, storeCommit } from './bundle.ts'
 import { BundleTree, type CodeTree } from './bundle-tree.ts'
 import { compositionOf, storeComposition } from './compose.ts'
-import { remoteConfig, strangersEnvironment } from './git.ts'
+import { FETCH_COMMIT, remoteConfig, strangersEnvironment } from './git.ts'
 import { guardsFor } from './public-host.ts'
 import { remoteError } from './remote.ts'
 import { commitsBeginning, SHORT_COMMIT } from './short-commit.ts'
@@ -130,8 +130,7 @@ class Remotes implements GitDependencies {
       await makeBare(folder)
       if (!(await holdsCommit(folder, commit))) {
         await rm(join(folder, 'shallow.lock'), { force: true })
-        const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', '--', url, commit]
-        await this.#run(url, args, folder, signal, commit)
+        await this.#run(url, [...FETCH_COMMIT, url, commit], folder, signal, commit)
       }
       try {
         await using objects = readObjects(folder, signal)

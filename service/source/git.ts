@@ -43,6 +43,9 @@ export function remoteConfig(caBundle: string | undefined): string[] {
   return caBundle ? [...config, `http.sslCAInfo=${caBundle}`] : config
 }
 
+/** What fetches one commit without its history, before the address and the commit. */
+export const FETCH_COMMIT = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', '--']
+
 /** git for talking to a host, with nothing of the surrounding environment. */
 export function remoteGit({ folder, protocol, signal, caBundle }: RemoteGitOptions): SimpleGit {
   return simpleGit({

@@ -8,6 +8,12 @@ export interface PreparedOptions {
   most: number
 }
 
+/** What can be prepared. */
+export interface Waiting extends AsyncDisposable {
+  /** Whether it could still do what it was made for. */
+  readonly waits: boolean
+}
+
 interface Entry<T> {
   /** Undefined until it is made. */
   value: T | undefined
@@ -15,7 +21,7 @@ interface Entry<T> {
 }
 
 /** Things that are likely to be wanted soon, made while nobody waits for them. Closes those that nobody took. */
-export class Prepared<T extends AsyncDisposable> implements AsyncDisposable {
+export class Prepared<T extends Waiting> implements AsyncDisposable {
   readonly #options: PreparedOptions
   /** In the order of the wishes. */
   readonly #entries = new Map<string, Entry<T>>()
@@ -24,13 +30,17 @@ export class Prepared<T extends AsyncDisposable> implements AsyncDisposable {
     this.#options = options
   }
 
-  /** Takes what was prepared under a name; whoever takes it disposes of it. */
-  take(name: string): T | undefined {
-    const entry = this.#entries.get(name)
-    if (entry?.value === undefined) return undefined
-    clearTimeout(entry.timer)
+  /** Takes what was prepared under a name and still waits; whoever takes it disposes of it. */
+  async take(name: string): Promise<T | undefined> {
+    const value = this.#entries.get(name)?.value
+    if (value === undefined) return undefined
+    if (!value.waits) {
+      await this.#drop(name)
+      return undefined
+    }
+    clearTimeout(this.#entries.get(name)?.timer)
     this.#entries.delete(name)
-    return entry.value
+    return value
   }
 
   /** Makes one a little later, unless there is one by this name. The oldest gives way. */

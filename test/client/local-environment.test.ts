@@ -4,7 +4,7 @@ import { chmod, mkdir, readdir, realpath, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { withoutCredentials } from '../../client/deployment/conda-environment.ts'
+import { anonymousUrl } from '../../client/deployment/conda-environment.ts'
 import { freeze } from '../../client/deployment/freeze.ts'
 import { type LocalEnvironment, localEnvironment } from '../../client/deployment/local-environment.ts'
 import { askInterpreter, type LocalInterpreter } from '../../client/deployment/local-interpreter.ts'
@@ -311,9 +311,9 @@ test('the indexes of pip and uv go along, but for credentials and for what only 
 })
 
 test('credentials are taken out of addresses', () => {
-  assert.equal(withoutCredentials('https://u:p@host/x@y'), 'https://host/x@y')
-  assert.equal(withoutCredentials('https://host/t/secret/forge/noarch/x.conda'), 'https://host/forge/noarch/x.conda')
-  assert.equal(withoutCredentials('https://host/forge/t/x.conda'), 'https://host/forge/t/x.conda')
+  assert.equal(anonymousUrl('https://u:p@host/x@y'), 'https://host/x@y')
+  assert.equal(anonymousUrl('https://host/t/secret/forge/noarch/x.conda'), 'https://host/forge/noarch/x.conda')
+  assert.equal(anonymousUrl('https://host/forge/t/x.conda'), 'https://host/forge/t/x.conda')
 })
 
 test('a Python that does not run is passed over, and stops nothing that does not need it', async (t) => {

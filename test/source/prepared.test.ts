@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Prepared, type PreparedOptions } from '../../service/source/prepared.ts'
+import { Prepared, type PreparedOptions, type Waiting } from '../../service/source/prepared.ts'
 
 const OPTIONS: PreparedOptions = { later: 0, lifetime: 60_000, most: 2 }
 
 /** A thing that remembers whether it was closed. */
-class Thing implements AsyncDisposable {
+class Thing implements Waiting {
   readonly name: string
   closed = false
+  waits = true
   constructor(name: string) {
     this.name = name
   }
@@ -35,11 +36,11 @@ test('what was wished for is made once, and given once', async () => {
   const { prepared, made, wish, until } = things()
   wish('a')
   wish('a')
-  assert.equal(prepared.take('a'), undefined, 'it is not there at once')
+  assert.equal(await prepared.take('a'), undefined, 'it is not there at once')
   await until(1)
   wish('a')
-  assert.equal(prepared.take('a'), made[0])
-  assert.equal(prepared.take('a'), undefined)
+  assert.equal(await prepared.take('a'), made[0])
+  assert.equal(await prepared.take('a'), undefined)
   await prepared[Symbol.asyncDispose]()
   assert.deepEqual([made.length, made[0]?.closed], [1, false])
 })
@@ -60,7 +61,7 @@ test('the oldest gives way, and what was only wished for is not made any more', 
       ['c', false],
     ],
   )
-  assert.equal(prepared.take('a'), undefined)
+  assert.equal(await prepared.take('a'), undefined)
   const late = things({ later: 20, most: 1 })
   late.wish('a')
   late.wish('b')
@@ -76,7 +77,7 @@ test('what nobody takes is closed, after its time or at the end', async () => {
   short.wish('a')
   await short.until(1)
   while (!short.made[0]?.closed) await sleep(1)
-  assert.equal(short.prepared.take('a'), undefined)
+  assert.equal(await short.prepared.take('a'), undefined)
   const { prepared, made, wish, until } = things()
   wish('a')
   await until(1)
@@ -95,8 +96,20 @@ test('what cannot be made is not there', async () => {
     throw new Error('no room for another process')
   })
   while (!asked) await sleep(1)
-  assert.equal(prepared.take('a'), undefined)
+  assert.equal(await prepared.take('a'), undefined)
   wish('a')
   await until(1)
-  assert.equal(prepared.take('a'), made[0])
+  assert.equal(await prepared.take('a'), made[0])
+})
+
+test('what waits no more is closed, not given', async () => {
+  const { prepared, made, wish, until } = things()
+  wish('a')
+  await until(1)
+  Object.assign(made[0] as Thing, { waits: false })
+  assert.equal(await prepared.take('a'), undefined)
+  assert.equal(made[0]?.closed, true)
+  wish('a')
+  await until(2)
+  assert.equal(await prepared.take('a'), made[1])
 })

@@ -8,13 +8,8 @@ import type { Database } from '../../../service/database/database.ts'
 import { claim, enqueue, jobById, LeaseLost, releaseOwner } from '../../../service/database/jobs.ts'
 import type { JobRow, JobState } from '../../../service/database/schema.ts'
 import { backoffMs } from '../../../service/jobs/worker/backoff.ts'
-import {
-  type JobContext,
-  type JobHandler,
-  startWorker,
-  type Worker,
-  type WorkerOptions,
-} from '../../../service/jobs/worker/worker.ts'
+import type { JobContext, JobHandler } from '../../../service/jobs/worker/handler.ts'
+import { startWorker, type Worker, type WorkerOptions } from '../../../service/jobs/worker/worker.ts'
 import { startChild } from '../../support/child.ts'
 import { temporaryDatabase } from '../../support/database.ts'
 
