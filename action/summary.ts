@@ -19,6 +19,7 @@ export function summaryOf(report: Report, what: string): string {
   if (cache) {
     const facts: [string, string][] = [
       ['Cache', `${cache.verdict}: ${cache.reason}`],
+      ['Environment', cache.environment],
       ['Packages made new', String(cache['packages-new'])],
       ['Reused', size(cache['bytes-reused'])],
       ['Transferred', size(cache['bytes-transferred'])],

@@ -31,6 +31,8 @@ export const CacheAccount = z.object({
   verdict: Verdict,
   /** One sentence. */
   reason: z.string(),
+  /** Which file or image the environment was made from, and why that one. */
+  environment: z.string(),
   packages: z.array(PackageChange),
   /** Packages whose fragments had to be made. */
   'packages-new': z.int(),

@@ -75,18 +75,19 @@ export async function findImage(db: Db, domains: readonly Domain[], key: string)
   )
 }
 
-/** The newest image of a lineage, of its branch if there is one, in the first of the domains that has one. */
+/** The newest image of a lineage or kin, of its branch if there is one, in the first of the domains that has one. */
 export async function latestImage(
   db: Db,
   domains: readonly Domain[],
-  { lineage, branch }: Pick<ImageRow, 'lineage' | 'branch'>,
+  { branch, ...of }: Pick<ImageRow, 'branch'> & (Pick<ImageRow, 'lineage'> | Pick<ImageRow, 'kin'>),
 ): Promise<ImageRow | undefined> {
+  const [column, key] = 'lineage' in of ? (['lineage', of.lineage] as const) : (['kin', of.kin] as const)
   for (const domain of domains) {
     const image = await db
       .selectFrom('images')
       .selectAll()
       .where('domain', '=', domain)
-      .where('lineage', '=', lineage)
+      .where(column, '=', key)
       .orderBy((order) => order('branch', '=', branch), 'desc')
       .orderBy('created', 'desc')
       .limit(1)

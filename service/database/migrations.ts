@@ -101,12 +101,14 @@ create table images (
   layout text not null,
   lock text not null,
   lineage text not null,
+  kin text not null,
   branch text not null,
   "user" text not null,
   created bigint not null,
   primary key (domain, key)
 );
 create index images_lineage on images (domain, lineage, created);
+create index images_kin on images (domain, kin, created);
 
 create table probes (
   base text primary key,

@@ -138,6 +138,8 @@ export interface ImageRow {
   lock: Digest
   /** What a delta may be made on: sha256 of repository, environment, base and apt key. */
   lineage: string
+  /** What it is compared with where it can't be made on it: sha256 of repository, request and Python. */
+  kin: string
   /** Its branch; empty where the commit was not pushed to one that we know. */
   branch: string
   /** `uid:gid` of its processes. */

@@ -37,3 +37,12 @@ export function imageKey({ lock, base, platform, environment, seed }: ImageParts
 export function lineageKey(repository: string, environment: string, base: Digest): string {
   return keyOf('lineage', LAYER_FORMAT, repository, environment, base)
 }
+
+/**
+ * What an image is compared with where it can't be made on it: another base, other options, another file in its place.
+ * @param named how the interpreter was asked for: `auto`, a path
+ * @param python `3.11`
+ */
+export function kinKey(repository: string, named: string, python: string): string {
+  return keyOf('kin', repository, named, python)
+}

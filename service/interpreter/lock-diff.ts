@@ -14,6 +14,13 @@ export interface LockDiff {
   sentence: string
 }
 
+/** What a lock is compared with. */
+export interface Before {
+  lock: Lock
+  /** Whether it was made with the same options, for the same base. */
+  alike: boolean
+}
+
 /** The packages of a lock that ask for one (all normalised names). */
 export type Askers = (name: string) => readonly string[]
 
@@ -23,10 +30,11 @@ const NOBODY: Askers = () => []
  * Compares two locks. Says only what the locks know, and what is known of who asks for what in the new one.
  * @param askers of packages that the user's files do not ask for themselves
  */
-export function lockDiff(before: Lock | undefined, after: Lock, askers = NOBODY): LockDiff {
+export function lockDiff(compared: Before | undefined, after: Lock, askers = NOBODY): LockDiff {
+  const before = compared?.lock
   const old = byName(before?.artifacts ?? [])
   const now = byName(after.artifacts)
-  const reason = reasonOf(before, after)
+  const reason = reasonOf(compared, after)
   const changes = [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((name): Change[] => {
     const was = old.get(name)
     const is = now.get(name)
@@ -42,7 +50,7 @@ export function lockDiff(before: Lock | undefined, after: Lock, askers = NOBODY)
     return [change]
   })
   const packages = changes.map(({ asking: _, ...change }) => change)
-  return { packages, sentence: sentenceOf(before, changes, reason) }
+  return { packages, sentence: sentenceOf(compared, changes, reason) }
 }
 
 /** @param asking the packages that it came with; empty where it is its own affair, or nobody knows */
@@ -53,11 +61,13 @@ function byName(artifacts: Artifact[]): Map<string, Artifact> {
 }
 
 /** Why there is another lock at all. */
-function reasonOf(before: Lock | undefined, after: Lock): string {
-  if (before === undefined) return 'this environment is new'
+function reasonOf(compared: Before | undefined, after: Lock): string {
+  if (compared === undefined) return 'this environment is new'
+  const { lock: before, alike } = compared
   if (before.source !== after.source) return `${after.source} took the place of ${before.source}`
   const changed = changedFiles(before.requirements, after.requirements)
   if (changed.length > 0) return `${changed.join(' and ')} changed`
+  if (!alike) return `${after.source}, or what is asked of it, changed`
   // What is asked for in another file is not what this one, a lock, has decided.
   if (after.requirements.every(({ file }) => file !== after.source)) return `${after.source} changed`
   return `it was resolved again, and ${after.source} leaves versions open`
@@ -87,9 +97,10 @@ function wishOf(name: string, before: Lock | undefined, after: Lock): string | u
   return gone && !line ? `because ${gone.file} no longer asks for ${gone.text}` : undefined
 }
 
-function sentenceOf(before: Lock | undefined, changes: Change[], reason: string): string {
-  if (before === undefined) return `${count(changes.length)}, because ${reason}`
-  if (changes.length === 0) return 'no package changed'
+function sentenceOf(compared: Before | undefined, changes: Change[], reason: string): string {
+  if (compared === undefined) return `${count(changes.length)}, because ${reason}`
+  if (changes.length === 0)
+    return `no package changed${compared.alike ? '' : ', but the base image or its software did'}`
   const came = Map.groupBy(
     changes.filter(({ asking }) => asking.length > 0),
     ({ asking }) => `${listed(asking)} ${asking.length > 1 ? 'ask' : 'asks'} for `,

@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import { BuildOrder, canonicalRequest, codeId } from '../../common/canonical-request.ts'
 import type { CondaPlatform } from '../../common/conda-files.ts'
 import { detect, formatsOn } from '../../common/detect.ts'
+import type { CacheAccount } from '../../common/events.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { buildById, failBuild, finishBuild, saveEnvironment, startBuild } from '../database/builds.ts'
 import type { Database } from '../database/database.ts'
@@ -16,6 +17,7 @@ import type { ImageOrder } from './environment/image-order.ts'
 import { environmentReader } from './environment/read-environment.ts'
 import type { EventWriter } from './events/event-writer.ts'
 import { Journal, reporting } from './events/journal.ts'
+import { environmentLine } from './images/account.ts'
 import type { EnsuredImage, ImagePipeline } from './images/ensure-image.ts'
 import { describeFailure, describeRetry } from './worker/failure.ts'
 import type { JobContext, JobHandler } from './worker/handler.ts'
@@ -63,27 +65,30 @@ async function make(parts: BuildParts, build: BuildRow, context: JobContext): Pr
   journal.tell({ kind: 'state', state: 'building' })
   const { signal } = context
   const code = await journal.stage('source', () => codeOf(parts.source, order, reporting({ journal, signal })))
-  const spec = await specOf(parts, code, order, journal)
+  const { spec, environment } = await specOf(parts, code, order)
+  journal.note(environmentLine(environment))
+  for (const note of notesOn(spec)) journal.note(note)
   const { repository } = order
   const branch = await branchOf(parts.database.state, repository, codeId(order.code))
   const project = { commit: order.code.commit, tree: code.tree }
-  const imageOrder: ImageOrder = { domain: code.domain, repository, branch, spec, code: project }
+  const { interpreter: named } = order.interpreter
+  const imageOrder: ImageOrder = { domain: code.domain, repository, branch, named, spec, code: project }
   const image = await parts.images.ensure(imageOrder, { journal, signal })
-  journal.tell({ kind: 'cache', ...image.account })
-  await finish(parts, build, order, code, image, context)
+  const account = { ...image.account, environment }
+  journal.tell({ kind: 'cache', ...account })
+  await finish(parts, build, order, code, { image, account }, context)
   if (image.worn !== undefined) {
     journal.note(`laying the image out afresh in the background: ${image.worn}`)
     await parts.images.renew(imageOrder, image.locked, { journal, signal })
   }
 }
 
-/** The spec that a request names or detects in the code; says which in one line. */
+/** The spec that a request names or detects in the code; and which that is and why, in one line. */
 async function specOf(
   { blobs, platform }: BuildParts,
   code: Code,
   { interpreter, code: request }: BuildOrder,
-  journal: Journal,
-): Promise<InterpreterSpec> {
+): Promise<{ spec: InterpreterSpec; environment: string }> {
   const read = environmentReader(code, request, blobs)
   const found = interpreter.interpreter === 'auto' ? detect(await read.paths(), formatsOn(platform)) : undefined
   const spec = await loadSpec(read, interpreter, { file: found, platform })
@@ -94,9 +99,7 @@ async function specOf(
   const project = spec.project === undefined ? undefined : `, for ${spec.project}, a project of its workspace`
   const instead = project ?? (spec.path === named ? '' : `, in place of ${named}`)
   const why = found ? `detected at the root${before}` : `named by interpreter${instead}`
-  journal.note(`environment: ${spec.path} (${spec.format}), ${why}${also}`)
-  for (const note of notesOn(spec)) journal.note(note)
-  return spec
+  return { spec, environment: `${spec.path} (${spec.format}), ${why}${also}` }
 }
 
 async function finish(
@@ -104,11 +107,11 @@ async function finish(
   build: BuildRow,
   order: BuildOrder,
   code: Code,
-  image: EnsuredImage,
+  { image, account }: { image: EnsuredImage; account: CacheAccount },
   { commit }: JobContext,
 ): Promise<void> {
   await commit(async ({ db, notify }) => {
-    const cache = JSON.stringify(image.account)
+    const cache = JSON.stringify(account)
     await finishBuild(db, { id: build.id, image: image.row.digest, cache, now: Date.now() })
     const request = canonicalRequest(order.interpreter, order.code)
     for (const domain of new Set([code.domain, build.domain])) {

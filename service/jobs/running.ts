@@ -17,7 +17,7 @@ import { awaitBuild, BuildDidNotFinish } from './await-build.ts'
 import { codeOf } from './code-of.ts'
 import type { EventWriter } from './events/event-writer.ts'
 import { Journal, reporting } from './events/journal.ts'
-import { hitAccount } from './images/account.ts'
+import { environmentLine, hitAccount } from './images/account.ts'
 import type { Admission } from './runs/admission.ts'
 import { conclude, tellEnd } from './runs/conclude.ts'
 import { type Conclusion, follow } from './runs/follow-run.ts'
@@ -127,7 +127,11 @@ export class Running {
     const { repository } = this.#row
     const order = buildOrder({ repository, name: this.#request.repository }, this.#request)
     const { build, how } = await orderBuild(database, code.domain, order)
-    if (how === 'known') return this.#account(build, hitAccount(build))
+    if (how === 'known') {
+      const account = hitAccount(build)
+      this.#journal.note(environmentLine(account.environment))
+      return this.#account(build, account)
+    }
     await this.#context.commit(({ db }) => updateRun(db, this.#row.id, { state: 'building', build: build.id }))
     this.#journal.tell({ kind: 'state', state: 'building', build: build.id })
     const finished = await awaitBuild(database, build.id, signal)

@@ -64,6 +64,7 @@ const CACHE = {
   kind: 'cache',
   verdict: 'partial',
   reason: 'one package is new',
+  environment: 'requirements.txt (requirements.txt), detected at the root',
   packages: [{ name: 'six', before: '1.16', after: '1.17', why: 'changed in requirements.txt <line 1>' }],
   'packages-new': 1,
   'bytes-reused': 5_000_000,

@@ -16,6 +16,7 @@ const report = (text: string, count = 1): Report => ({
   cache: {
     verdict: 'miss',
     reason: text,
+    environment: text,
     packages: Array.from({ length: count }, () => ({ name: text, before: text, after: text, why: text })),
     'packages-new': 1,
     'bytes-reused': 0,

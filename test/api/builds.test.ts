@@ -92,6 +92,7 @@ test('a finished build is given again, with its account and lock; a failed one i
       layout: image,
       lock: lock.digest,
       lineage: 'l',
+      kin: 'k',
       branch: 'main',
       user: '0:0',
       created: 1,

@@ -156,6 +156,7 @@ test('locks, fragments and images: nearest domain, the first one saved stays, th
     layout: digest('b'),
     lock: digest('c'),
     lineage: 'l',
+    kin: 'k',
     branch: 'main',
     user: '0:0',
     created: 1,
@@ -169,6 +170,9 @@ test('locks, fragments and images: nearest domain, the first one saved stays, th
   await write(({ db }) => saveImage(db, next))
   assert.deepEqual(await latestImage(state, ['rep'], { lineage: 'l', branch: 'next' }), next)
   assert.deepEqual(await latestImage(state, ['rep'], { lineage: 'l', branch: 'new' }), newer)
+  const kin = { ...image, key: '4', lineage: 'other', created: 3 }
+  await write(({ db }) => saveImage(db, kin))
+  assert.deepEqual(await latestImage(state, ['rep'], { kin: 'k', branch: 'main' }), kin)
   const forks = { ...image, domain: 'rep/pull/1', created: 0 }
   await write(({ db }) => saveImage(db, forks))
   assert.deepEqual(await latestImage(state, ['rep/pull/1', 'rep'], { lineage: 'l', branch: 'main' }), forks)

@@ -80,6 +80,7 @@ for (const python of PYTHONS) {
     assert.match(text, /\('idna', '3\.7'\), \('markupsafe', '3\.0\.2'\)/)
     assert.match(text, /^here$/m)
     assert.doesNotMatch(text, /starts cold|Sent /)
+    assert.match(text, /^environment: requirements\.txt \(requirements\.txt\), detected at the root$/m)
     assert.match(outputs['run-id'] ?? '', /^run_[0-9a-f-]{36}$/)
     assert.match(outputs['seconds-to-start'] ?? '', /^\d+(\.\d+)?$/)
     const { outcome, 'exit-code': code, cache, image, result } = outputs

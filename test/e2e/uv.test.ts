@@ -84,6 +84,19 @@ test('a commit that changes only code is a hit', async () => {
   assert.equal(cache?.verdict, 'hit')
 })
 
+test('other extras of a lock, and another file in its place: what that changes is said', async () => {
+  const reason = async (code: Record<string, string>, request: Partial<InterpreterRequest>) => {
+    const { cache, message } = await project.built(await project.build(await project.commit(code), request))
+    return cache?.reason ?? message ?? ''
+  }
+  assert.match(
+    await reason(files, { groups: ['lint'] }),
+    /: removed six 1\.16\.0, because uv\.lock, or what is asked of it, changed$/,
+  )
+  const other = await reason({ 'requirements.txt': 'idna==3.8\n' }, {})
+  assert.match(other, / idna 3\.7 -> 3\.8, .*because requirements\.txt took the place of uv\.lock/)
+})
+
 test('a member that is named is taken by the lock of its workspace, which is said', async () => {
   const interpreter = 'packages/oak/pyproject.toml'
   const say = 'import importlib.metadata as m; print(sorted(d.name for d in m.distributions()))'

@@ -32,6 +32,8 @@ function lock(lines: string[], versions: Record<string, string>, source = 'requi
   }
 }
 
+const like = (lock: Lock) => ({ lock, alike: true })
+
 describe('lock diff', () => {
   const before = lock(['numpy==2.1.0', 'pandas'], { numpy: '2.1.0', pandas: '2.2', pytz: '1' })
 
@@ -42,7 +44,7 @@ describe('lock diff', () => {
       rich: '14.0',
       pygments: '2',
     })
-    const { packages, sentence } = lockDiff(before, after)
+    const { packages, sentence } = lockDiff(like(before), after)
     assert.deepEqual(packages, [
       { name: 'numpy', before: '2.1.0', after: '2.1.1', why: 'because requirements.txt:1 asks for numpy==2.1.1' },
       { name: 'pygments', after: '2', why: 'because requirements.txt changed' },
@@ -66,7 +68,7 @@ describe('lock diff', () => {
       pygments: ['rich', 'elsewhere'],
       rich: ['pandas'],
     }
-    const { packages, sentence } = lockDiff(before, after, (name) => edges[name] ?? [])
+    const { packages, sentence } = lockDiff(like(before), after, (name) => edges[name] ?? [])
     assert.equal(
       sentence,
       'numpy 2.1.0 -> 2.1.1, added rich 14.0, because requirements.txt changed; ' +
@@ -85,7 +87,7 @@ describe('lock diff', () => {
     )
     const newer = lock(['numpy==2.1.0', 'pandas'], { numpy: '2.1.0', pandas: '2.2', pytz: '2' })
     assert.equal(
-      lockDiff(before, newer, () => ['numpy', 'pandas', 'pytz']).sentence,
+      lockDiff(like(before), newer, () => ['numpy', 'pandas', 'pytz']).sentence,
       'pytz 1 -> 2, because numpy and pandas ask for it; it was resolved again, and requirements.txt leaves versions open',
     )
   })
@@ -95,31 +97,41 @@ describe('lock diff', () => {
       ...lock(['rich'], versions, 'pyproject.toml'),
       source: 'uv.lock',
     })
-    const { packages, sentence } = lockDiff(of({ rich: '13' }), of({ rich: '14' }))
+    const { packages, sentence } = lockDiff(like(of({ rich: '13' })), of({ rich: '14' }))
     assert.equal(sentence, 'rich 13 -> 14, because uv.lock changed')
     assert.equal(packages[0]?.why, 'because uv.lock changed')
   })
 
   test('the same again', () => {
-    assert.deepEqual(lockDiff(before, before), { packages: [], sentence: 'no package changed' })
+    assert.deepEqual(lockDiff(like(before), before), { packages: [], sentence: 'no package changed' })
   })
 
   test('newer releases of what was left open', () => {
     const after = lock(['numpy==2.1.0', 'pandas'], { numpy: '2.1.0', pandas: '2.3', pytz: '1' })
     assert.equal(
-      lockDiff(before, after).sentence,
+      lockDiff(like(before), after).sentence,
       'pandas 2.2 -> 2.3, because it was resolved again, and requirements.txt leaves versions open',
     )
   })
 
   test('the first one, a requirement that is gone, many at once, another file', () => {
     assert.equal(lockDiff(undefined, before).sentence, '3 packages, because this environment is new')
-    const gone = lockDiff(before, lock(['numpy==2.1.0'], { numpy: '2.1.0' }))
+    const gone = lockDiff(like(before), lock(['numpy==2.1.0'], { numpy: '2.1.0' }))
     assert.equal(gone.packages[0]?.why, 'because requirements.txt no longer asks for pandas')
-    const many = lockDiff(before, lock([], Object.fromEntries([...'abcdef'].map((name) => [name, '1']))))
+    const many = lockDiff(like(before), lock([], Object.fromEntries([...'abcdef'].map((name) => [name, '1']))))
     assert.match(many.sentence, /^added a 1, added b 1, added c 1, added d 1, 5 more, because/)
-    const moved = lockDiff(before, lock([], { numpy: '3' }, 'pylock.toml'))
+    const moved = lockDiff(like(before), lock([], { numpy: '3' }, 'pylock.toml'))
     assert.match(moved.sentence, /because pylock.toml took the place of requirements.txt$/)
+  })
+
+  test('beside one that was made with other options or for another base', () => {
+    const other = { lock: before, alike: false }
+    assert.equal(lockDiff(other, before).sentence, 'no package changed, but the base image or its software did')
+    const extra = lock(['numpy==2.1.0', 'pandas'], { numpy: '2.1.0', pandas: '2.2', pytz: '1', rich: '14.0' })
+    assert.equal(
+      lockDiff(other, extra).sentence,
+      'added rich 14.0, because requirements.txt, or what is asked of it, changed',
+    )
   })
 })
 

@@ -13,6 +13,8 @@ export interface ImageOrder {
   repository: string
   /** Where the commit was pushed to: a delta builds on this branch's newest image, else on the repository's. */
   branch: string | undefined
+  /** How the request names the interpreter: `auto`, a path, an image. */
+  named: string
   spec: InterpreterSpec
   /** The code of the commit: what the lock's paths lie in. Absent where it can have none. */
   code?: ProjectCode

@@ -2,15 +2,18 @@ import type { CacheAccount, Verdict } from '../../../common/events.ts'
 import type { BuildRow, ImageRow } from '../../database/schema.ts'
 import type { Plan } from '../../image/layer-plan.ts'
 import type { Lock } from '../../interpreter/lock.ts'
-import { type Askers, lockDiff } from '../../interpreter/lock-diff.ts'
+import { type Askers, type Before, lockDiff } from '../../interpreter/lock-diff.ts'
 import type { Made } from '../fragments/make-order.ts'
 import type { StoredImage } from './image-store.ts'
+
+/** What making an image knows of its account. */
+export type ImageAccount = Omit<CacheAccount, 'environment'>
 
 /** Clashes that are named; the rest is counted. */
 const NAMED = 3
 
 /** The account of an image that was there. @param waited whether another build made it meanwhile */
-export function knownAccount({ row, lock, layout }: StoredImage, waited: boolean): CacheAccount {
+export function knownAccount({ row, lock, layout }: StoredImage, waited: boolean): ImageAccount {
   return {
     verdict: waited ? 'joined' : 'hit',
     reason: waited ? 'another build was making this very image' : 'an image of this lock was there',
@@ -23,13 +26,13 @@ export function knownAccount({ row, lock, layout }: StoredImage, waited: boolean
   }
 }
 
-/** The account of an image that was made. @param before the lock of the image that it was compared with */
+/** The account of an image that was made. */
 export function madeAccount(
   row: ImageRow,
   lock: Lock,
   made: Made,
-  { before, askers }: { before: Lock | undefined; askers: Askers },
-): CacheAccount {
+  { before, askers }: { before: Before | undefined; askers: Askers },
+): ImageAccount {
   const total = made.artifacts.length
   const verdict: Verdict = made.fresh.size === total ? 'miss' : 'partial'
   const { packages, sentence } = lockDiff(before, lock, askers)
@@ -59,6 +62,11 @@ export function hitAccount(build: BuildRow): CacheAccount {
     'bytes-reused': account['bytes-reused'] + account['bytes-transferred'],
     'bytes-transferred': 0,
   }
+}
+
+/** What the log says of an environment's origin. */
+export function environmentLine(environment: CacheAccount['environment']): string {
+  return `environment: ${environment}`
 }
 
 /** One line on how an image was laid out. */

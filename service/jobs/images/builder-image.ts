@@ -70,6 +70,7 @@ export class BuilderImage {
       domain: GLOBAL,
       repository: GLOBAL,
       branch: tools.name,
+      named: tools.file,
       spec: { format: 'requirements.txt', path: tools.file, files: {} },
       local: new Map(files),
     }

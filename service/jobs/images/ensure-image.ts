@@ -1,7 +1,7 @@
-import type { CacheAccount } from '../../../common/events.ts'
 import { NotEditable } from '../../builder/builder.ts'
 import type { ImageRow } from '../../database/schema.ts'
 import type { Layout } from '../../image/layout.ts'
+import type { Before } from '../../interpreter/lock-diff.ts'
 import type { CondaGround } from '../environment/conda-pip.ts'
 import { keepAsCopy } from '../environment/copies.ts'
 import type { Locked } from '../environment/ensure-lock.ts'
@@ -10,7 +10,7 @@ import type { ImageOrder } from '../environment/image-order.ts'
 import type { WorkContext } from '../events/journal.ts'
 import type { Made } from '../fragments/make-order.ts'
 import { located, PackageFailed } from '../fragments/package-failed.ts'
-import { describePlan, knownAccount, madeAccount } from './account.ts'
+import { describePlan, type ImageAccount, knownAccount, madeAccount } from './account.ts'
 import { askersOf } from './askers.ts'
 import { bringNew, pullEarly, pullToNode } from './bring-new.ts'
 import { CondaImage } from './conda-image.ts'
@@ -28,17 +28,17 @@ export interface EnsuredImage {
   locked: Locked
   /** How the engine knows it. */
   reference: string
-  account: CacheAccount
+  account: ImageAccount
   /** Why it should be laid out fresh soon, where it should. */
   worn?: string
 }
 
-/** What an image is built on. */
-interface Ground {
-  /** The image that its account compares it with. */
-  account: StoredImage | undefined
-  /** Whose layers it has below its own. */
-  below: Layout | undefined
+/** What an image comes after. */
+interface Origin {
+  /** The one that it may be made on. */
+  parent: StoredImage | undefined
+  /** What its account compares it with. */
+  before: Before | undefined
 }
 
 /** Spec -> lock -> fragments -> layers -> image -> node. The only place where the pipeline's steps follow each other. */
@@ -82,11 +82,11 @@ export class ImagePipeline {
         await pullToNode(this.#parts, reference, {}, context)
         return { row: known.row, locked, reference, account: knownAccount(known, waited) }
       }
-      const parent = await store.parent(order, locked)
-      const yanked = tellYanked(this.#parts.builder, { order, locked, before: parent?.lock }, context)
+      const origin = await this.#originOf(order, locked)
+      const yanked = tellYanked(this.#parts.builder, { order, locked, before: origin.before?.lock }, context)
       try {
-        if (locked.lock.conda) return await this.#makeConda(order, locked, parent, context)
-        return await this.#makeVirtual(order, locked, parent, context)
+        if (locked.lock.conda) return await this.#makeConda(order, locked, origin, context)
+        return await this.#makeVirtual(order, locked, origin, context)
       } finally {
         await yanked
       }
@@ -109,6 +109,14 @@ export class ImagePipeline {
     return { ...ground, abandon: () => this.#removeBut(undefined, conda.references) }
   }
 
+  async #originOf(order: ImageOrder, locked: Locked): Promise<Origin> {
+    const { store } = this.#parts
+    const parent = await store.parent(order, locked)
+    if (parent) return { parent, before: { lock: parent.lock, alike: true } }
+    const kin = await store.kin(order, locked)
+    return { parent, before: kin && { lock: kin, alike: false } }
+  }
+
   /**
    * pip is part of an environment, as `venv` has it: where neither lock nor image has one, it is the builder's. Conda
    * has it as a package.
@@ -123,7 +131,7 @@ export class ImagePipeline {
   async #makeVirtual(
     order: ImageOrder,
     locked: Locked,
-    parent: StoredImage | undefined,
+    { parent, before }: Origin,
     context: WorkContext,
   ): Promise<EnsuredImage> {
     const early = parent ? undefined : pullEarly(this.#parts, { order, locked }, context)
@@ -131,7 +139,7 @@ export class ImagePipeline {
     try {
       const told = early && { onFiles: early.add.bind(early), onWhole: early.addWhole.bind(early) }
       const made = await makePackages(this.#parts, { order, locked }, context, told)
-      image = await this.#finish(order, locked, made, { account: parent, below: parent?.layout }, context, early)
+      image = await this.#finish(order, locked, made, { before, below: parent?.layout }, context, early)
       return image
     } finally {
       await early?.end()
@@ -143,7 +151,7 @@ export class ImagePipeline {
   async #makeConda(
     order: ImageOrder,
     locked: Locked,
-    parent: StoredImage | undefined,
+    { parent, before }: Origin,
     context: WorkContext,
   ): Promise<EnsuredImage> {
     const conda = this.#conda(order, locked, context)
@@ -152,7 +160,7 @@ export class ImagePipeline {
       const made = await conda.packages(parent)
       const below = parent?.layout ?? conda.layout
       const active = await conda.activation(made.artifacts, below)
-      image = await this.#finish(order, { ...locked, active }, made, { account: parent, below }, context)
+      image = await this.#finish(order, { ...locked, active }, made, { before, below }, context)
       return image
     } finally {
       await this.#removeBut(image, conda.references)
@@ -168,7 +176,7 @@ export class ImagePipeline {
     order: ImageOrder,
     locked: Locked,
     made: Made,
-    { account: parent, below }: Ground,
+    { before, below }: { before: Before | undefined; below: Layout | undefined },
     context: WorkContext,
     early?: EarlyPull,
   ): Promise<EnsuredImage> {
@@ -177,7 +185,7 @@ export class ImagePipeline {
     const askers = askersOf(this.#parts.blobs, made.artifacts)
     askers.catch(() => {})
     const { row, reference } = await bringNew(this.#parts, { order, locked }, assembled, context, early)
-    const account = madeAccount(row, locked.lock, made, { before: parent?.lock, askers: await askers })
+    const account = madeAccount(row, locked.lock, made, { before, askers: await askers })
     return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
   }
 

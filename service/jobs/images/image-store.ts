@@ -10,7 +10,7 @@ import { type Domain, readable } from '../../policy/domain.ts'
 import type { EmbeddedRegistry } from '../../registry/embedded.ts'
 import type { Locked } from '../environment/ensure-lock.ts'
 import type { ImageOrder } from '../environment/image-order.ts'
-import { keyOfImage, lineageOf } from './image-key.ts'
+import { keyOfImage, originOf } from './image-key.ts'
 
 /** An image that was made before, with what is needed to build on it. */
 export interface StoredImage {
@@ -37,9 +37,17 @@ export class ImageStore {
   }
 
   /** The newest image that a delta may be made on. */
-  async parent(order: ImageOrder, { base }: Locked): Promise<StoredImage | undefined> {
-    const lineage = lineageOf(order, base.digest)
-    return await this.#read(await latestImage(this.#database.state, readable(order.domain), lineage))
+  async parent(order: ImageOrder, locked: Locked): Promise<StoredImage | undefined> {
+    const { lineage, branch } = originOf(order, locked)
+    return await this.#read(await latestImage(this.#database.state, readable(order.domain), { lineage, branch }))
+  }
+
+  /** The lock of the newest image that was asked for in the same way, whatever its base and options. */
+  async kin(order: ImageOrder, locked: Locked): Promise<Lock | undefined> {
+    const { kin, branch } = originOf(order, locked)
+    const row = await latestImage(this.#database.state, readable(order.domain), { kin, branch })
+    if (row === undefined || (await this.#blobs.size(row.lock)) === undefined) return undefined
+    return await readJson<Lock>(this.#blobs, row.lock)
   }
 
   /** Puts an image, whose blobs are stored, into the registry of its domain. Gives what nodes pull it by. */
@@ -51,7 +59,7 @@ export class ImageStore {
 
   /** Remembers an image by its key. It is published apart from this: nodes need not wait for it. */
   async save(order: ImageOrder, locked: Locked, image: AssembledImage): Promise<ImageRow> {
-    const { lock, base, probe } = locked
+    const { lock, probe } = locked
     const [{ digest: layout }, { digest: lockBlob }] = await Promise.all([
       this.#blobs.put(layoutToJson(image.layout)),
       this.#blobs.put(Buffer.from(JSON.stringify(lock))),
@@ -63,7 +71,7 @@ export class ImageStore {
       plain: image.plain.digest,
       layout,
       lock: lockBlob,
-      ...lineageOf(order, base.digest),
+      ...originOf(order, locked),
       user: probe.user,
       created: Date.now(),
     }
