@@ -13,6 +13,20 @@ export function specName(spec: string): string {
   return (PARTS.exec(spec)?.[2] ?? spec).toLowerCase()
 }
 
+/** Plain versions: `=3.12`, `=2.1.0=py311_0`, `==2.1`, `>=2,<3`. */
+const FUZZY = /^=\s*(\d+(?:\.\d+)*)(?:\.\*)?(?:=\S+)?$/
+const ONE = /^==\s*(\d+(?:\.\d+)*)(?:=\S+)?$/
+const RANGE = /^(?:(?:>=?|<=?|!=)\s*\d+(?:\.\d+)*\s*(?:,\s*(?!$)|$))+$/
+
+/** Which versions a spec allows, as PEP 440 says it; undefined where it says none, or more than plain numbers. */
+export function specVersions(spec: string): string | undefined {
+  const said = PARTS.exec(spec)?.[3]?.trim() ?? ''
+  const [, fuzzy] = FUZZY.exec(said) ?? []
+  if (fuzzy !== undefined) return `==${fuzzy}.*`
+  const [, one] = ONE.exec(said) ?? []
+  return one !== undefined ? `==${one}` : RANGE.test(said) ? said : undefined
+}
+
 /** The channel that it names (`conda-forge::numpy`), where it does. */
 export function specChannel(spec: string): string | undefined {
   return PARTS.exec(spec)?.[1]

@@ -13,9 +13,16 @@ export function allowsPython(specifier: string, version: string): boolean {
   return alternatives.some((clauses) => clauses.every((clause) => allows(clause, release)))
 }
 
+/** The same of any package. Versions that are no plain releases (`2024c`, `1.0rc1`) are not judged. */
+export function allowsRelease(specifier: string, version: string): boolean {
+  return !/^\d+(?:\.\d+)*$/.test(version) || allowsPython(specifier, version)
+}
+
 /** The line, from 1, of a project or its lock that says which Pythons it allows; undefined where none does. */
 export function pythonLine(text: string | undefined): number | undefined {
-  const line = text?.split('\n').findLastIndex((each) => /^(?:requires-python|python-versions)\s*=/.test(each)) ?? -1
+  // Packages of a pylock.toml may say their own; poetry.lock says it at its end.
+  const [head = ''] = (text ?? '').split(/^\[\[packages\]\]/m, 1)
+  const line = head.split('\n').findLastIndex((each) => /^(?:requires-python|python-versions)\s*=/.test(each))
   return line < 0 ? undefined : line + 1
 }
 

@@ -275,8 +275,21 @@ test('a conda-lock.yml that is older than its environment.yml is refused, by the
       'ci/environment.yml:3: conda-forge::NumPy >=2: ci/conda-lock.yml has no such package, so it is older than this file',
     hint: 'Run "conda-lock lock --lockfile ci/conda-lock.yml" and commit ci/conda-lock.yml.',
   })
+  for (const [environment, place, has] of [
+    ['dependencies: [python=3.12]\n', '1: python=3.12', '3.11.7'],
+    ['dependencies:\n  - python >=3.12,<4\n', '2: python >=3.12,<4', '3.11.7'],
+    ['dependencies:\n  - python==3.11.8\n', '2: python==3.11.8', '3.11.7'],
+    ['dependencies:\n  - pip:\n    - six==1.17.0\n', '3: six==1.17.0', '1.16.0'],
+  ] as const) {
+    const message = `ci/environment.yml:${place}: ci/conda-lock.yml has ${has}, so it is older than this file`
+    await assert.rejects(lock(from(environment), 'ci/conda-lock.yml'), { message })
+  }
   for (const [what, environment] of [
-    ['another version of what is there', 'dependencies: [python=3.12]\n'],
+    [
+      'the version that is there',
+      'dependencies: [python=3.11, "python >=3.9,<3.12", python==3.11.7, {pip: [six>=1.16]}]\n',
+    ],
+    ['a version that is no plain number', 'dependencies: ["python 3.12|3.11.*", python=3.11.7=h1_0]\n'],
     ['a line for another platform', 'dependencies:\n  - python\n  - pywin32  # [win]\n'],
     ['a category that was not locked', 'category: docs\ndependencies: [python, sphinx]\n'],
     ['what conda-lock does not read', 'dependencies: [python, {sel(linux): [libx]}]\n'],

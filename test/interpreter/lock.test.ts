@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { loadSpec, locate, lockSpec } from '../../service/interpreter/formats.ts'
+import { loadSpec, locate, lockSpec, notesOn } from '../../service/interpreter/formats.ts'
 import type { Lock } from '../../service/interpreter/lock.ts'
 import { lockDiff } from '../../service/interpreter/lock-diff.ts'
 import { lockKey } from '../../service/interpreter/lock-key.ts'
 import { ResolverRefused } from '../../service/interpreter/resolution.ts'
 import type { InterpreterSpec } from '../../service/interpreter/spec.ts'
+import { chooseBase } from '../../service/policy/bases.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { exampleProbe } from '../support/probe.ts'
 
@@ -185,6 +186,55 @@ describe('pylock.toml', () => {
     })
     assert.deepEqual([made.text, made.unpinned, made.requirements], [text, [], []])
     assert.deepEqual(locate(await load(), 'six'), { file: 'pylock.toml', line: 5 })
+  })
+
+  test('what the project beside it asks for and it does not have is said, with the command that makes it anew', async () => {
+    const rows = [
+      'six==1.16.0',
+      'rich>=13',
+      'attrs',
+      'colorama; sys_platform == "win32"',
+      'elm @ file:///libs/elm',
+      'wood[fast]',
+    ]
+    const project = `[project]\nname = "Wood"\ndependencies = [\n${rows.map((row) => `  '${row}',\n`).join('')}]\n[project.optional-dependencies]\nfast = ["toolz"]\n`
+    const locked = (six: string, more = '', maker = 'uv') =>
+      `lock-version = "1.0"\ncreated-by = "${maker}"\n[[packages]]\nname = "six"\nversion = "${six}"\n[[packages]]\nname = "attrs"\nversion = "25.1rc1"\n[[packages]]\nname = "elm"\ndirectory = { path = "libs/elm" }\n${more}`
+    const notes = async (files: Record<string, string>, interpreter = 'ci/pylock.toml') =>
+      notesOn(await loadSpec(codeFiles(files), { interpreter }))
+    const rich = '[[packages]]\nname = "rich"\nversion = "14.0"\n'
+    const beside = { 'ci/pyproject.toml': project }
+    assert.deepEqual(await notes({ ...beside, 'ci/pylock.toml': locked('1.16.0', rich) }), [])
+    const renewed = (fix: string) =>
+      `ci/pylock.toml does not have what is asked for: six==1.16.0 of ci/pyproject.toml:4 (it has 1.17.0), rich>=13 of ci/pyproject.toml:5 (it has none). If it is older than that, ${fix}.`
+    assert.deepEqual(await notes({ ...beside, 'ci/pylock.toml': locked('1.17.0') }), [
+      renewed('run "uv export --format pylock.toml --output-file pylock.toml" and commit it'),
+    ])
+    assert.deepEqual(await notes({ ...beside, 'ci/pylock.toml': locked('1.17.0', '', 'hatch') }), [
+      renewed('make it anew with hatch'),
+    ])
+    // Of something of its own, or nothing that can be compared.
+    assert.deepEqual(await notes({ ...beside, 'ci/pylock.dev.toml': locked('1.17.0') }, 'ci/pylock.dev.toml'), [])
+    assert.deepEqual(await notes({ 'ci/pyproject.toml': '[tool.x', 'ci/pylock.toml': locked('1.17.0') }), [])
+    assert.deepEqual(await notes({ ...beside, 'ci/pylock.toml': '[' }), [])
+  })
+
+  test('the Pythons that it is for, not those of one of its packages', async () => {
+    const spec = async (head: string) =>
+      await loadSpec(codeFiles({ 'pylock.toml': `${head}${text}requires-python = ">=2.7"\n` }), {
+        interpreter: 'pylock.toml',
+      })
+    assert.equal((await spec('requires-python = ">=3.12"\n')).requiresPython, '>=3.12')
+    assert.equal((await spec('')).requiresPython, undefined)
+    const { files, requiresPython } = await spec("requires-python = '>=3.12'\n")
+    const wish = {
+      format: 'pylock.toml' as const,
+      path: 'pylock.toml',
+      files,
+      ...(requiresPython && { requiresPython }),
+    }
+    assert.equal(chooseBase({ '3.11': 'old', '3.13': 'new' }, wish), 'new')
+    assert.throws(() => chooseBase({ '3.11': 'old' }, wish), /^NoBase: pylock\.toml:1: needs Python >=3\.12, and/)
   })
 
   test('a missing file', async () => {

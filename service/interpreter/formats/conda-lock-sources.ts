@@ -2,7 +2,8 @@ import { posix } from 'node:path'
 import { isMap, isScalar, isSeq } from 'yaml'
 import { environmentText } from '../../../common/environment-text.ts'
 import { normalizeName } from '../../../common/package-name.ts'
-import { specName } from '../conda-spec.ts'
+import { allowsRelease } from '../../policy/python-range.ts'
+import { specName, specVersions } from '../conda-spec.ts'
 import { ResolutionFailed } from '../resolution.ts'
 import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import type { LockedPackage } from './conda-lock-file.ts'
@@ -13,7 +14,8 @@ import { parseRequirement } from './requirement-lines.ts'
 
 /**
  * Whether a conda-lock.yml is older than the environment files that it was made from. Its own hash of them covers what
- * only conda-lock knows (its virtual packages, names that it looks up): packages are compared by their names instead.
+ * only conda-lock knows (its virtual packages, names that it looks up): packages are compared by their names instead,
+ * and by their versions where these are plain numbers.
  */
 
 /** What an environment file asks for. */
@@ -49,17 +51,30 @@ export async function loadSources(code: CodeFiles, lock: string, sources: string
 
 /**
  * @param packages those of one platform
- * @throws {ResolutionFailed} where a file asks conda for a package that the lock has not
+ * @throws {ResolutionFailed} where a file asks conda for a package that the lock has not, or anybody for another version
  */
 export function checkSources(spec: InterpreterSpec, packages: LockedPackage[]): void {
-  const names = new Set(packages.filter(({ manager }) => manager === 'conda').map(({ name }) => name))
-  for (const { file, category, conda } of sourcesOf(spec)) {
+  const versions = (of: LockedPackage['manager']) =>
+    new Map(packages.flatMap(({ manager, name, version }) => (manager === of ? [[name, version]] : [])))
+  const [byConda, byPip] = [versions('conda'), versions('pip')]
+  for (const { file, category, conda, pip } of sourcesOf(spec)) {
     // Locked without this category.
     if (!packages.some((each) => each.category === category)) continue
-    const added = conda.find(({ text }) => !names.has(specName(text)))
-    if (added === undefined) continue
-    const why = `${added.text}: ${spec.path} has no such package, so it is older than this file`
-    throw new ResolutionFailed(file, added.line, why, renewal(spec.path))
+    const fail = ({ text, line }: TextAt, has: string) => {
+      const why = `${text}: ${spec.path} has ${has}, so it is older than this file`
+      throw new ResolutionFailed(file, line, why, renewal(spec.path))
+    }
+    for (const each of conda) {
+      const version = byConda.get(specName(each.text))
+      if (version === undefined) fail(each, 'no such package')
+      else if (!allowsRelease(specVersions(each.text) ?? '', version)) fail(each, version)
+    }
+    for (const each of pip) {
+      const { name = '', specifier } = parseRequirement(each.text)
+      const version = byPip.get(name)
+      // A marker may leave it out here.
+      if (version !== undefined && !each.text.includes(';') && !allowsRelease(specifier, version)) fail(each, version)
+    }
   }
 }
 

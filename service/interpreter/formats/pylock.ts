@@ -6,6 +6,7 @@ import { ResolutionFailed, ResolverRefused } from '../resolution.ts'
 import { chosen, type InterpreterSpec } from '../spec.ts'
 import type { Format } from './format.ts'
 import { lineAt, placeOfPackage } from './lock-places.ts'
+import { olderNotes, projectBeside } from './pylock-source.ts'
 import { requiredText } from './required-text.ts'
 
 /** pylock.toml, made by any tool. https://packaging.python.org/en/latest/specifications/pylock-toml/ */
@@ -19,8 +20,10 @@ export const pylockFormat: Format = {
     if (text.trim() === '') {
       throw new EnvironmentFileError(path, undefined, 'is empty', 'Make it with the tool that it comes from.')
     }
-    return { [path]: text }
+    return { [path]: text, ...(await projectBeside(code, path)) }
   },
+
+  requiresPython: (files, path) => /^requires-python\s*=\s*["']([^"'\n]*)["']/m.exec(headOf(files[path]))?.[1],
 
   async lock(spec, probe, resolve) {
     const lock = spec.files[spec.path] ?? ''
@@ -42,9 +45,16 @@ export const pylockFormat: Format = {
     }
   },
 
+  notes: olderNotes,
+
   locate(spec, name) {
     return placeOfPackage(spec.path, spec.files[spec.path] ?? '', name)
   },
+}
+
+/** What is said of all packages: some say more of themselves. */
+function headOf(lock = ''): string {
+  return lock.split(/^\[\[\s*packages\s*\]\]/m, 1)[0] ?? ''
 }
 
 function explain(error: ResolverRefused, spec: InterpreterSpec, text: string, probe: Probe): ResolutionFailed {
