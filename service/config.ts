@@ -45,6 +45,8 @@ export interface Config {
   run: { memory: number; cpus: number; timeout: number; disk: number }
   build: { memory: number; disk: number; timeout: number }
   standby: { perImage: number; lifetime: number; memory: number }
+  /** How long an image is kept that is of no use, in milliseconds. */
+  imageLifetime: number
 }
 
 /** Settings that are wrong: all of them, one a line. */
@@ -57,7 +59,7 @@ export class ConfigInvalid extends Error {
 
 const DEFAULT_BASES = 'python:3.11-slim-bookworm,python:3.9-slim-bullseye,python:3.13-slim-trixie'
 const UNITS: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, kB: 1e3, MB: 1e6, GB: 1e9 }
-const TIMES: Record<string, number> = { '': 1000, s: 1000, m: 60_000, h: 3_600_000 }
+const TIMES: Record<string, number> = { '': 1000, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 const TokenList = z.array(
   z.object({
@@ -142,6 +144,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
       lifetime: settings.read('MEADOW_STANDBY_LIFETIME', duration, '1h'),
       memory: settings.read('MEADOW_STANDBY_MEMORY', bytes, String(Math.floor(memory / 2))),
     },
+    imageLifetime: settings.read('MEADOW_IMAGE_LIFETIME', duration, '30d'),
   }
   const builderBase = Object.entries(config.bases ?? {}).find(([version]) => Number(version.slice(2)) >= 11)?.[1]
   if (config.bases && !builderBase) settings.problems.push('MEADOW_BASES: one of them must have Python 3.11 or later')
@@ -162,7 +165,7 @@ const KNOWN = new Set([
   ],
   ...['MEADOW_RUN_MEMORY', 'MEADOW_RUN_CPUS', 'MEADOW_RUN_TIMEOUT', 'MEADOW_RUN_DISK', 'MEADOW_STANDBYS'],
   ...['MEADOW_BUILD_MEMORY', 'MEADOW_BUILD_DISK', 'MEADOW_BUILD_TIMEOUT'],
-  ...['MEADOW_STANDBY_LIFETIME', 'MEADOW_STANDBY_MEMORY'],
+  ...['MEADOW_STANDBY_LIFETIME', 'MEADOW_STANDBY_MEMORY', 'MEADOW_IMAGE_LIFETIME'],
 ])
 
 /** One token for all repositories, or a JSON list of tokens. */
@@ -201,7 +204,7 @@ function bytes(text: string): number {
 }
 
 function duration(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(s|m|h)?$/.exec(text)
+  const match = /^(\d+(?:\.\d+)?)(s|m|h|d)?$/.exec(text)
   if (!match) throw new Error('must look like 30m')
   return Number(match[1]) * (TIMES[match[2] ?? ''] as number)
 }

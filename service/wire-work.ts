@@ -5,6 +5,7 @@ import { condaPlatform } from './interpreter/conda.ts'
 import { buildHandler } from './jobs/build.ts'
 import { createEventWriter } from './jobs/events/event-writer.ts'
 import { bringImageWith } from './jobs/images/bring-image.ts'
+import { keepClean } from './jobs/images/clean-up.ts'
 import { ImageStore } from './jobs/images/image-store.ts'
 import { prebuildHandler } from './jobs/prebuild.ts'
 import { runHandler } from './jobs/run.ts'
@@ -55,6 +56,12 @@ export async function startWork(state: State, info: EngineInfo): Promise<Service
   const wishes = new Wishes(database, store, config.run, networks)
   const admission = new Admission(config.node)
   opened.defer(keepHouse({ database, node, admission, report }))
+  const cleaning = keepClean({
+    ...{ database, blobs, registry, log },
+    removeImage: (reference) => engine.removeImage(reference),
+    lifetime: config.imageLifetime,
+  })
+  opened.defer(cleaning)
   const worker = startWorker({
     ...{ database, owner: node, isRetryable, report },
     handlers: {

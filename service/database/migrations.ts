@@ -105,10 +105,17 @@ create table images (
   branch text not null,
   "user" text not null,
   created bigint not null,
+  used bigint not null,
   primary key (domain, key)
 );
 create index images_lineage on images (domain, lineage, created);
 create index images_kin on images (domain, kin, created);
+create index images_used on images (used);
+
+create table leftovers (
+  digest text primary key,
+  since bigint not null
+);
 
 create table probes (
   base text primary key,

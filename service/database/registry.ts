@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import { isDigest } from '../blobs/blobs.ts'
+import { type Digest, isDigest } from '../blobs/blobs.ts'
 import type { ManifestRow, StateDatabase, TagRow } from './schema.ts'
 
 type Db = Kysely<StateDatabase>
@@ -13,6 +13,13 @@ export async function putManifest(db: Db, manifest: ManifestRow): Promise<void> 
       conflict.columns(['repository', 'digest']).doUpdateSet({ media_type: manifest.media_type }),
     )
     .execute()
+}
+
+/** Takes a manifest, and the tags that point at it, out of a repository. */
+export async function dropManifest(db: Db, repository: string, digest: Digest): Promise<void> {
+  for (const table of ['tags', 'manifests'] as const) {
+    await db.deleteFrom(table).where('repository', '=', repository).where('digest', '=', digest).execute()
+  }
 }
 
 /** Points a tag at a manifest of its repository. */

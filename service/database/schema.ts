@@ -15,6 +15,7 @@ export interface StateDatabase {
   fragments: FragmentRow
   layers: LayerRow
   images: ImageRow
+  leftovers: LeftoverRow
   probes: ProbeRow
   builds: BuildRow
   runs: RunRow
@@ -145,6 +146,14 @@ export interface ImageRow {
   /** `uid:gid` of its processes. */
   user: string
   created: number
+  /** When a build or run last wanted it, to the hour. */
+  used: number
+}
+
+/** The bytes of a layer that was forgotten: removed a while later, if nothing has them by then. */
+export interface LeftoverRow {
+  digest: Digest
+  since: number
 }
 
 export interface ProbeRow {

@@ -81,6 +81,22 @@ export class EmbeddedRegistry {
     return { size: listed.size, ranges: false, open: async () => inflated(await this.#blobs.open(stored)) }
   }
 
+  /** The stored blobs that a manifest of a repository lists; none where it is not there. */
+  async storedBy(repository: string, digest: Digest): Promise<Digest[]> {
+    const manifest = await this.get(repository, digest)
+    return manifest ? listedBy(manifest.bytes).map(({ digest: own, inflatedFrom }) => inflatedFrom ?? own) : []
+  }
+
+  /** The stored blobs that all manifests together list. */
+  async stored(): Promise<Set<Digest>> {
+    const all = new Set<Digest>()
+    const rows = await this.#database.state.selectFrom('manifests').select(['repository', 'digest']).execute()
+    for (const { repository, digest } of rows) {
+      for (const each of await this.storedBy(repository, digest)) all.add(each)
+    }
+    return all
+  }
+
   /** How an engine names an image of it: `127.0.0.1:8470/library/python@sha256:…` */
   reference(repository: string, digest: Digest): string {
     return `${this.#host()}/${repository}@${digest}`

@@ -93,6 +93,7 @@ test('a finished build is given again, with its account and lock; a failed one i
       lock: lock.digest,
       lineage: 'l',
       kin: 'k',
+      used: 0,
       branch: 'main',
       user: '0:0',
       created: 1,

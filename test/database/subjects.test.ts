@@ -157,6 +157,7 @@ test('locks, fragments and images: nearest domain, the first one saved stays, th
     lock: digest('c'),
     lineage: 'l',
     kin: 'k',
+    used: 0,
     branch: 'main',
     user: '0:0',
     created: 1,

@@ -1,6 +1,7 @@
 import type { Blobs } from '../../blobs/blobs.ts'
 import { readJson } from '../../blobs/read-json.ts'
 import type { Database } from '../../database/database.ts'
+import { useImage } from '../../database/image-uses.ts'
 import { findImage, latestImage, saveImage } from '../../database/known.ts'
 import type { ImageRow } from '../../database/schema.ts'
 import type { AssembledImage } from '../../image/assemble.ts'
@@ -19,6 +20,9 @@ export interface StoredImage {
   lock: Lock
 }
 
+/** How often it is noted that an image is of use, in milliseconds. */
+const NOTED_MS = 3_600_000
+
 /** Images by their keys: rows in the database, manifests in the embedded registry, layouts and locks as blobs. */
 export class ImageStore {
   readonly #database: Database
@@ -33,7 +37,15 @@ export class ImageStore {
 
   /** The image of a lock, if it is there. */
   async find(order: ImageOrder, locked: Locked): Promise<StoredImage | undefined> {
-    return await this.#read(await findImage(this.#database.state, readable(order.domain), keyOfImage(locked)))
+    const row = await findImage(this.#database.state, readable(order.domain), keyOfImage(locked))
+    if (row) await this.use(row)
+    return await this.#read(row)
+  }
+
+  /** Notes that an image is of use, and is not to be cleaned up soon. */
+  async use(row: ImageRow): Promise<void> {
+    const now = Date.now()
+    if (row.used < now - NOTED_MS) await this.#database.write(({ db }) => useImage(db, row, now))
   }
 
   /** The newest image that a delta may be made on. */
@@ -60,6 +72,7 @@ export class ImageStore {
   /** Remembers an image by its key. It is published apart from this: nodes need not wait for it. */
   async save(order: ImageOrder, locked: Locked, image: AssembledImage): Promise<ImageRow> {
     const { lock, probe } = locked
+    const now = Date.now()
     const [{ digest: layout }, { digest: lockBlob }] = await Promise.all([
       this.#blobs.put(layoutToJson(image.layout)),
       this.#blobs.put(Buffer.from(JSON.stringify(lock))),
@@ -73,7 +86,8 @@ export class ImageStore {
       lock: lockBlob,
       ...originOf(order, locked),
       user: probe.user,
-      created: Date.now(),
+      created: now,
+      used: now,
     }
     await this.#database.write(({ db }) => saveImage(db, row))
     return row

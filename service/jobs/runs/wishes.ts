@@ -1,4 +1,5 @@
 import type { RunRequest, RunShape } from '../../../common/contract.ts'
+import { PassingError } from '../../../common/hinted-error.ts'
 import type { Digest } from '../../blobs/blobs.ts'
 import type { Database } from '../../database/database.ts'
 import { imageByDigest } from '../../database/known.ts'
@@ -50,7 +51,9 @@ export class Wishes {
   /** @returns the wish, and a warning for the user where the network is not the one that was asked for */
   async of({ build, domain, bundle, roots, request }: WishAsked): Promise<{ wish: StandbyWish; warning?: string }> {
     const image = build.image && (await imageByDigest(this.#database.state, readable(domain), build.image))
-    if (!image) throw new Error(`build ${build.id} has no image that ${domain} may use`)
+    // It may have been cleaned up a moment ago: then it is built anew.
+    if (!image) throw new PassingError(`build ${build.id} has no image that ${domain} may use`, 'Run it again.', true)
+    await this.#images.use(image)
     const trusted = isTrusted(domain)
     // Code that is not the repository's own reaches nothing, whatever it asks for.
     const wanted = trusted ? (request.network ?? 'internet') : 'none'
