@@ -36,11 +36,12 @@ value = 5
 `,
   'sitecustomize.py': 'OWN = 1\n',
   'late/queue.py': 'raise RuntimeError("found before the standard library")\n',
+  'late/mine.py': 'raise RuntimeError("found before site-packages")\n',
   'late/late.py': `
-import queue, sys
+import mine, queue, sys
 N = 1
 def show():
-    print([folder for folder in sys.path if folder.startswith('/workspace/')])
+    print(sys.path[-2:])
 `,
   'later/late.py': 'N = 2\n',
   'shop.py': `
@@ -135,16 +136,20 @@ for (const python of PYTHONS) {
       assert.deepEqual(seen.result, ['/workspace', ...plain.stdout.toString().trimEnd().split('\n').slice(1)])
     })
 
-    test('what was behind the standard library is so again, for every Python and beside a sitecustomize', async () => {
+    test('what was behind the standard library and site-packages is so again, for every Python and beside a sitecustomize', async () => {
       const sysPath = { first: ['/workspace'], behind: ['/workspace/late', '/workspace/later'] }
-      const program = 'import queue, late, sitecustomize as s; print(queue.Queue.__name__, late.N, s.__file__, s.OWN)'
-      const said = await runTask(standby(), {
+      const env = { HOME: '/workspace' }
+      const files = { ...CODE, [`.local/lib/python${python}/site-packages/mine.py`]: '' }
+      const program =
+        'import mine, queue, late, sitecustomize as s; print(queue.Queue.__name__, late.N, s.__file__, s.OWN)'
+      const said = await runTask(made.standby(python, files, { env }), {
         command: `cd /; python3 -c "${program}"; python3 -c 'import os; os.system("python3 -c \\"import late; late.show()\\"")'`,
         sysPath,
       })
       const show = "['/workspace/late', '/workspace/later']\n"
       assert.equal(said.stdout.toString(), `Queue 1 /workspace/sitecustomize.py 1\n${show}`, said.stderr)
-      const called = await runTask(standby({ preload: ['late'], sysPath }), { function: 'late:show', sysPath })
+      const early = made.standby(python, files, { env, preload: ['late'], sysPath })
+      const called = await runTask(early, { function: 'late:show', sysPath })
       assert.equal(called.stdout.toString(), show)
       assert.deepEqual(called.notes, [])
     })

@@ -1,5 +1,6 @@
-"""Puts folders on Python's path behind the standard library, where they were on the machine of mirrored code: before it,
-they could hide its modules. Every Python that a command starts imports this as `sitecustomize`."""
+"""Puts folders on Python's path behind what is installed, where they were on the machine of mirrored code (`.pth` files,
+import hooks): before it, they could hide its modules. Every Python that a command starts imports this as
+`sitecustomize`, when site-packages are on its path already."""
 
 import os
 import sys
@@ -10,10 +11,7 @@ FOLDERS = "MEADOW_BEHIND"
 
 
 def put_behind(folders):
-    library = os.path.dirname(os.__file__)
-    own = [n for n, folder in enumerate(sys.path) if folder in (library, os.path.join(library, "lib-dynload"))]
-    at = own[-1] + 1 if own else len(sys.path)
-    sys.path[at:at] = [folder for folder in folders if folder not in sys.path]
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
 
 
 def environment_for(folders):
