@@ -44,7 +44,7 @@ async function commit(inputs: Inputs, job: WorkflowRun, service: Service, { sign
   const { repository, interpreter, serviceUrl } = inputs
   const checkout = new Checkout(job.workspace)
   const ask = async (ref: string) => (await service.commitOf(repository, ref)).commit
-  const found = await findCommit(inputs, job, { checkout, ask })
+  const found = await findCommit(inputs, job, { checkout, ask, say })
   say(`Runs ${repository} at ${found.commit} on ${serviceUrl.origin}`)
   const options = { checkout, temporary: process.env.RUNNER_TEMP || undefined, signal, say }
   return await prepareGitRepo(service, { repository, interpreter, ...found }, options)
