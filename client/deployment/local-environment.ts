@@ -20,7 +20,7 @@ export interface LocalEnvironment {
   interpreter: string
   /** Environment files that were made for this. */
   files: LooseFile[]
-  /** `3.11`, where the environment is that of a Python here. */
+  /** `3.11`, where the environment is that of a Python here, or is to be made for its version. */
   pythonVersion?: string
   /** Files of the project that it is made of. */
   wanted: string[]
@@ -42,6 +42,9 @@ const LINUX_FILE = 'environment-linux.yml'
 /** More packages than this are counted, not named. */
 const NAMED = 5
 
+/** What there is in a Python from its beginning. */
+const FROM_BEGINNING = ['pip', 'setuptools', 'wheel']
+
 /** Whether an interpreter is one of this machine: it has to be asked what it has. */
 export function isLocal(named: string): boolean {
   return named === 'auto' || named === 'local' || named.startsWith('local-')
@@ -49,7 +52,8 @@ export function isLocal(named: string): boolean {
 
 /**
  * Chooses what the environment is made of. For `auto` and `local` the first of: the active conda environment; the lock of
- * a poetry or uv project; the active virtual environment; with `auto` an environment file; what any other Python has.
+ * a poetry or uv project; the active virtual environment, or what was installed in the Python that actions/setup-python set
+ * up; with `auto` an environment file; what any other Python has.
  * @param python absent where none was found
  * @throws {MirrorRefused} or {NotDetected} where there is nothing that another machine could be given
  */
@@ -62,18 +66,28 @@ export async function localEnvironment(
   if (python && existsSync(join(python.prefix, 'conda-meta'))) return await ofConda(named, project, python)
   if (named.startsWith('local-') && python) return ofFreeze(python, `what ${python.executable} has`)
   const lock = detected(project, PROJECT_LOCKS)
-  if (lock !== undefined) {
-    const found = await ofFile(lock.path, project, `found in ${project}`)
-    return python?.virtual ? { ...found, pythonVersion: python.version } : found
-  }
+  if (lock !== undefined) return forVersion(await ofFile(lock.path, project, `found in ${project}`), python)
   if (python?.virtual) return ofFreeze(python, `what the active virtual environment ${python.prefix} has`)
+  if (python?.setUp && python.packages.some(({ name }) => !FROM_BEGINNING.includes(normalizeName(name))))
+    return ofFreeze(python, `what was installed in ${python.executable}, which actions/setup-python set up`)
   const file = named === 'auto' ? detected(project) : undefined
-  if (file !== undefined) return await ofFile(file.path, project, `found in ${project}; no environment is active`)
+  if (file !== undefined) {
+    const found = await ofFile(file.path, project, `found in ${project}; no environment is active`)
+    return forVersion(found, python)
+  }
   if (python !== undefined) return ofFreeze(python, `what ${python.executable} has; no environment is active`)
   throw new MirrorRefused(
     `interpreter: no Python was found here that could be asked, and no environment file in ${project}`,
     'Activate an environment, or name one: an environment file, "local-conda:NAME" or "local-python:PATH".',
   )
+}
+
+/** A file for the Python that is active, or was set up for this job. What is conda's brings its own. */
+function forVersion(found: LocalEnvironment, python: LocalInterpreter | undefined): LocalEnvironment {
+  if (!(python?.virtual || python?.setUp) || formatOf(found.interpreter).format.startsWith('conda-')) return found
+  const { version } = python
+  const why = python.virtual ? found.why : `${found.why}; actions/setup-python set Python ${version} up`
+  return { ...found, pythonVersion: version, why }
 }
 
 /** What there is for most machines, else for others: the service takes the one of its platform that lies beside it. */

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { basename, delimiter, join } from 'node:path'
+import { basename, delimiter, dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import * as z from 'zod/mini'
 import { MARKER, PROGRAM } from './local-interpreter-program.ts'
@@ -48,7 +48,10 @@ const LocalInterpreter = z.object({
   indexes: z.object({ main: z.nullable(z.string()), extra: z.array(z.string()) }),
   packages: z.array(LocalPackage),
 })
-export type LocalInterpreter = z.infer<typeof LocalInterpreter>
+export type LocalInterpreter = z.infer<typeof LocalInterpreter> & {
+  /** Whether actions/setup-python put it on PATH, for this job: pip installs in it without a virtual environment. */
+  setUp?: boolean
+}
 
 /** Large environments on cold disks take seconds. */
 const TIMEOUT = 120_000
@@ -82,7 +85,7 @@ export async function askInterpreter(
   if (active !== undefined) return await ask(active, place, signal)
   for (const python of pythonsOnPath(place.env)) {
     try {
-      return await ask(python, place, signal)
+      return { ...(await ask(python, place, signal)), setUp: isSetUp(python, place.env) }
     } catch (error) {
       if (!(error instanceof MirrorRefused)) throw error
       say(`${error.message}; it is passed over.`)
@@ -125,6 +128,13 @@ function pythonsOnPath(env: NodeJS.ProcessEnv): string[] {
   const folders = new Set((env.PATH ?? '').split(delimiter).filter(Boolean))
   const names = process.platform === 'win32' ? ['python.exe'] : ['python', 'python3']
   return names.flatMap((name) => [...folders].map((folder) => join(folder, name))).filter((path) => existsSync(path))
+}
+
+/** The variable is what actions/setup-python exports. Its programs may be links: where they lie counts. */
+function isSetUp(python: string, { pythonLocation }: NodeJS.ProcessEnv): boolean {
+  if (!pythonLocation || !existsSync(pythonLocation)) return false
+  const inner = relative(realpathSync(pythonLocation), realpathSync(dirname(python)))
+  return ['', 'bin', 'Scripts'].includes(inner)
 }
 
 function pythonIn(prefix: string): string | undefined {

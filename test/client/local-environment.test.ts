@@ -126,6 +126,44 @@ test("a project's lock is picked up; its .venv is the active Python", async (t) 
   assert.match(said[0] ?? '', /^Environment: poetry\.lock, found in .*project\.$/)
 })
 
+test('what was installed in the Python of actions/setup-python is taken; else a file is made for its version', async (t) => {
+  const { folder, project, env, prepare, said } = await mirrorSetUp(t)
+  const site = join(folder, 'tool/lib/site-packages')
+  // A whole Python for this alone would be large.
+  await write(folder, { 'tool/bin/python': `#!/bin/sh\nPYTHONPATH=${site} exec python3 -S "$@"\n` })
+  await chmod(join(folder, 'tool/bin/python'), 0o755)
+  const PATH = `${join(folder, 'tool/bin')}:${env.PATH}`
+  const setUp = { env: { ...env, VIRTUAL_ENV: undefined, PATH, pythonLocation: join(folder, 'tool') } }
+  for (const name of ['pip', 'setuptools', 'wheel']) await install(site, name, '80')
+  const { version } = (await askInterpreter('auto', { folder: project, project, ...setUp }, () => {})) ?? PYTHON
+  const auto = async (options: object, mirror = {}) => {
+    const { interpreter, 'python-version': version } = await prepare(mirror, options)
+    return [interpreter, version]
+  }
+
+  await write(project, { 'requirements.txt': 'six\n' })
+  assert.deepEqual(await auto(setUp), ['requirements.txt', version])
+  assert.match(
+    said[0] ?? '',
+    /^Environment: requirements\.txt, found in .*; no environment is active; actions\/setup-python set Python 3\.\d+ up\.$/,
+  )
+  assert.deepEqual(await auto(setUp, { pythonVersion: '3.99' }), ['requirements.txt', '3.99'])
+  await install(site, 'six', '1.15.0')
+  assert.deepEqual(await auto(setUp), ['.meadow/local-requirements.txt', version])
+  assert.match(said[0] ?? '', /^Environment: what was installed in .*, which actions\/setup-python set up\.$/)
+  assert.deepEqual(await auto({ env: { ...setUp.env, pythonLocation: undefined } }), ['requirements.txt', undefined])
+  assert.deepEqual(await auto({ env: { ...setUp.env, PATH: env.PATH } }), ['requirements.txt', undefined])
+  await write(project, { 'uv.lock': '', 'pyproject.toml': '' })
+  assert.deepEqual(await auto(setUp), ['uv.lock', version], "a project's lock comes first")
+})
+
+test('a file of conda is made for its own Python, whatever actions/setup-python set up', async (t) => {
+  const folder = await temporaryFolder(t)
+  await write(folder, { 'environment.yml': 'dependencies: [python=3.12]\n' })
+  const { interpreter, pythonVersion } = await localEnvironment('auto', folder, { ...PYTHON, setUp: true })
+  assert.deepEqual([interpreter, pythonVersion], ['environment.yml', undefined])
+})
+
 const PYTHON: LocalInterpreter = {
   ...{ executable: '/env/bin/python', version: '3.11', platform: 'linux', prefix: '', virtual: false, sysPath: [] },
   indexes: { main: null, extra: [] },
