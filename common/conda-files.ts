@@ -6,8 +6,9 @@ import { requirementsClosure } from './requirements-closure.ts'
 export type CondaPlatform = 'linux-64' | 'linux-aarch64'
 export const CONDA_PLATFORMS: readonly CondaPlatform[] = ['linux-64', 'linux-aarch64']
 
-/** A name that says which system its file was made on. */
-const OF_SYSTEM = /-(?:linux|osx|win)(?:-\w+)?$/
+/** Names that say which system their file was made on. */
+const OF_LINUX = /-linux(?:-\w+)?$/
+const OF_OTHERS = /-(?:osx|macos|darwin|win|windows)(?:-\w+)?$/
 /** `- -r FILE` in a `pip:` section, or the same in a list on one line. */
 const INCLUDE = /(?:^|[\s,["'])(?:-r|-c|--requirement|--constraint)(?:\s*=\s*|\s+)([^\s,\]"'#]+)/g
 
@@ -16,9 +17,13 @@ export function onPlatform(path: string, platform: CondaPlatform): string {
   return path.replace(/-linux-(?:64|aarch64)(?=\.\w+$)/, `-${platform}`)
 }
 
-/** Whether the name of an environment.yml says which system it was made on. */
-export function isOfSystem(path: string): boolean {
-  return OF_SYSTEM.test(posix.parse(path).name)
+/**
+ * What the name for Linux of an environment.yml begins with: `environment` of `environment-windows.yml` too. Undefined
+ * where it is itself one for Linux.
+ */
+export function stemForLinux(path: string): string | undefined {
+  const { name } = posix.parse(path)
+  return OF_LINUX.test(name) ? undefined : name.replace(OF_OTHERS, '')
 }
 
 /**
@@ -26,12 +31,13 @@ export function isOfSystem(path: string): boolean {
  * the best first, those in one list alike.
  */
 export function forLinux(path: string, platform: CondaPlatform): string[][] {
-  const { dir, name, ext } = posix.parse(path)
+  const { dir, ext } = posix.parse(path)
   const own = onPlatform(path, platform)
   if (own !== path) return [[own]]
-  if (isOfSystem(path)) return []
+  const stem = stemForLinux(path)
+  if (stem === undefined) return []
   const ends = [...new Set([ext, '.yml', '.yaml'])]
-  return [platform, 'linux'].map((system) => ends.map((end) => posix.join(dir, `${name}-${system}${end}`)))
+  return [platform, 'linux'].map((system) => ends.map((end) => posix.join(dir, `${stem}-${system}${end}`)))
 }
 
 /**

@@ -76,12 +76,16 @@ test('a key that means nothing is said, with its line', async () => {
 })
 
 test('the way out of a platform is one that its file can go', async () => {
-  const ways: [file: string, way: RegExp][] = [
+  type Way = [file: string, hint: RegExp]
+  const ways: Way[] = [
     ['environment.yml', /or make the file on linux-64 and commit it as environment-linux\.yml: it is taken wherever/],
-    [
-      'environment-osx-arm64.yml',
-      /or make the file on linux-64 and commit it, and name that with the input "interpreter"/,
-    ],
+    ...['osx-arm64', 'osx', 'macos', 'darwin', 'win-64', 'windows'].map(
+      (system): Way => [
+        `environment-${system}.yml`,
+        /commit it as environment-linux\.yml: it is taken wherever it lies beside environment-[\w-]+\.yml\.$/,
+      ],
+    ),
+    ['dev-linux.yml', /or make the file on linux-64 and commit it, and name that with the input "interpreter"/],
   ]
   for (const [file, hint] of ways) {
     const spec = await load({ [file]: 'dependencies:\n  - python=3.11.7=hd83a4c7_0\n' }, file)
@@ -222,7 +226,9 @@ test('a file for Linux beside the named one is taken in its place, the best firs
     await taken('dev.yaml', 'dev-linux.yaml', 'dev-linux-64.yml', 'environment-linux.yml'),
     'dev-linux-64.yml',
   )
-  assert.equal(await taken('environment-osx-64.yml', 'environment-linux.yml'), 'environment-osx-64.yml')
+  for (const system of ['osx-64', 'osx', 'macos', 'darwin', 'win', 'windows'])
+    assert.equal(await taken(`environment-${system}.yml`, 'environment-linux.yml'), 'environment-linux.yml', system)
+  assert.equal(await taken('environment-linux.yml', 'environment.yml', 'dev-linux.yml'), 'environment-linux.yml')
   const onArm = async (named: string, ...others: string[]) => {
     const request = InterpreterRequest.parse({ interpreter: named })
     const found = { platform: 'linux-aarch64' } as const

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { forLinux, isOfSystem } from '../../../common/conda-files.ts'
+import { forLinux, stemForLinux } from '../../../common/conda-files.ts'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { checkPython, condaLock, condaTarget, hasCredentials } from '../conda.ts'
 import { isExact, isFolder, specChannel, specName, withoutSubdir } from '../conda-spec.ts'
@@ -159,11 +159,11 @@ function wayOut(file: string, subdir: string): string {
   ].join(' ')
 }
 
-/** How another file takes the place of one that was made elsewhere. What is named for its system has none beside it. */
+/** How another file takes the place of one that was made elsewhere. What is named for Linux has none beside it. */
 function taken(file: string): string {
-  const { base, name } = posix.parse(file)
-  if (isOfSystem(file)) return ', and name that with the input "interpreter".'
-  return ` as ${name}-linux.yml: it is taken wherever it lies beside ${base}.`
+  const stem = stemForLinux(file)
+  if (stem === undefined) return ', and name that with the input "interpreter".'
+  return ` as ${stem}-linux.yml: it is taken wherever it lies beside ${posix.basename(file)}.`
 }
 
 /** The line of the first package that an explanation speaks of. */
