@@ -7,6 +7,7 @@ import { normalizeName } from '../../common/package-name.ts'
 import { digestOf } from '../../common/piece-index.ts'
 import { requirementsClosure } from '../../common/requirements-closure.ts'
 import { condaEnvironment } from './conda-environment.ts'
+import { eggLinks } from './egg-links.ts'
 import type { LooseFile } from './environment-files.ts'
 import { freeze } from './freeze.ts'
 import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
@@ -199,7 +200,11 @@ function frozenLines(python: LocalInterpreter, which: (each: LocalPackage) => bo
   if (system.length > 0) {
     notes.push(`Packages of the system's own installer are left out, as no index has them: ${namesOf(system)}.`)
   }
-  return { requirements: requirements.length > 0 ? [...lines, ...requirements] : [], local, notes }
+  return {
+    requirements: requirements.length > 0 ? [...lines, ...requirements] : [],
+    local: [...local, ...eggLinks(python)],
+    notes,
+  }
 }
 
 function ofFreeze(python: LocalInterpreter, why: string): LocalEnvironment {

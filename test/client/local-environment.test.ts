@@ -98,6 +98,37 @@ test('an editable install is mirrored with its source, and says that it is insta
   assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1, behind: true }, { root: 2, behind: true }])
 })
 
+test('of an editable install with an egg-link comes what says that it is installed, ignored or not', async (t) => {
+  const { api, id, venv, project, folder, prepare } = await mirrorSetUp(t)
+  const info = (name: string, version: string) => ({
+    [`${name}.egg-info/PKG-INFO`]: `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n`,
+    [`${name}.egg-info/entry_points.txt`]: `[console_scripts]\n${name} = ${name}:main\n`,
+  })
+  await write(project, { '.gitignore': '*.egg-info/\n', 'setup.py': '', 'my_shop.py': '', ...info('my_shop', '3') })
+  await write(folder, { 'lib/src/lib.py': '', 'lib/src/.gitignore': '*.egg-info/\n' })
+  await write(join(folder, 'lib/src'), { ...info('lib', '1'), ...info('other', '2') })
+  await write(await siteOf(venv), {
+    'easy-install.pth': `${project}\n${folder}/lib/src\n`,
+    'my-shop.egg-link': `${project}\n.`,
+    'lib.egg-link': `${folder}/lib/src\n../`,
+    'gone.egg-link': `${folder}/gone\n.`,
+  })
+  const { mirror } = await prepare()
+  const roots = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
+  const [first, second, ...rest] = roots.map((files) => Object.keys(files).sort())
+  assert.deepEqual(
+    [first, second],
+    [
+      ['.gitignore', 'my_shop.py', 'setup.py'],
+      ['.gitignore', 'lib.py'],
+    ],
+  )
+  const said = (name: string) => [`${name}.egg-info/PKG-INFO`, `${name}.egg-info/entry_points.txt`]
+  assert.deepEqual(rest.sort(), [said('lib'), said('my_shop')])
+  const behind = [1, 2, 3].map((root) => ({ root, behind: true }))
+  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, ...behind])
+})
+
 test('an editable install with a hook of another kind is named', async (t) => {
   const { venv, folder, project, prepare, said } = await mirrorSetUp(t)
   const site = await siteOf(venv)

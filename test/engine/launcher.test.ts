@@ -67,6 +67,7 @@ shop-gui = shop:mine
 `,
   'site/other-2.dist-info/entry_points.txt': '[console_scripts]\r\nwhoami = shop:mine\r\n',
   'site/none-3.dist-info/METADATA': '',
+  'site/old.egg-info/entry_points.txt': '[console_scripts]\nold-shop = shop:mine\n',
   'broken.py': 'import no_such_package\n',
   // Names of the launcher's own files and of the standard library: the user's win in the user's process.
   'spool.py': 'def mine():\n    return "mine"\n',
@@ -156,10 +157,14 @@ for (const python of PYTHONS) {
 
     test('a command finds the programs of packages that lie in the code', async () => {
       const said = await runTask(standby(), {
-        command: 'shop a b; command -v shop-gui; command -v no-program ../up || true; whoami; id',
+        command: 'shop a b; old-shop; command -v shop-gui; command -v no-program ../up || true; whoami; id',
         sysPath: { first: ['/workspace'], behind: ['/workspace/site'] },
       })
-      assert.equal(said.stdout.toString(), "['a', 'b'] from shop\n/.meadow/bin/shop-gui\nmine\nmine\n", said.stderr)
+      assert.equal(
+        said.stdout.toString(),
+        "['a', 'b'] from shop\nmine\n/.meadow/bin/shop-gui\nmine\nmine\n",
+        said.stderr,
+      )
       assert.equal(said.outcome.exitCode, 0)
     })
 

@@ -30,7 +30,7 @@ def text_of(module, function):
 def programs_in(folder):
     """Names with modules and functions, as installers wrote them: `[console_scripts]`, then `name = module:function`."""
     for info in sorted(listed(folder)):
-        if not info.endswith(".dist-info"):
+        if not info.endswith((".dist-info", ".egg-info")):
             continue
         kind = None
         for line in lines_of(os.path.join(folder, info, "entry_points.txt")):
