@@ -361,6 +361,27 @@ test("the working directory's place in its project is kept", async (t) => {
   assert.equal(rest['working-directory'], 'notebooks/deep')
 })
 
+test('the project of a member of a uv workspace is the workspace, as far as its lock knows the member', async (t) => {
+  const { project, prepare, env } = await mirrorSetUp(t)
+  const source = (kind: string, path: string) =>
+    `[[package]]\nname = "x"\nversion = "0.1.0"\nsource = { ${kind} = "${path}" }\n\n`
+  await write(project, {
+    'pyproject.toml': '[tool.uv.workspace]\nmembers = ["packages/*"]\n',
+    'uv.lock': `version = 1\n\n${source('editable', 'packages/a')}${source('virtual', 'packages/b')}${source('virtual', 'own')}`,
+  })
+  for (const name of ['packages/a', 'packages/b', 'docs', 'own'])
+    await write(join(project, name), { 'pyproject.toml': '' })
+  await write(project, { 'packages/a/src/a.py': '', 'own/requirements.txt': '' })
+  const from = async (folder: string) => {
+    const asked = await prepare({ folder: join(project, folder) }, { env: { ...env, VIRTUAL_ENV: undefined } })
+    return [asked.interpreter, asked.mirror?.['sys-path'][0]?.path, asked['working-directory']]
+  }
+  assert.deepEqual(await from('packages/a/src'), ['uv.lock', 'packages/a/src', 'packages/a/src'])
+  assert.deepEqual(await from('packages/b'), ['uv.lock', 'packages/b', 'packages/b'])
+  assert.deepEqual(await from('docs'), ['pyproject.toml', undefined, undefined])
+  assert.deepEqual(await from('own'), ['requirements.txt', undefined, undefined])
+})
+
 test('an environment file outside of the project is sent along; nothing that a link in it leads to', async (t) => {
   const { api, id, folder, project, said, prepare } = await mirrorSetUp(t)
   await write(folder, { 'req/all.txt': '-r more/base.txt\n', 'req/more/base.txt': 'six\n', 'req/uv.lock': '' })
