@@ -135,22 +135,24 @@ class Roots {
   }
 
   extra(written: string): void {
+    const asked = resolve(this.#project, written)
     if (/[*?[{]/.test(written)) {
       this.#pattern(written)
       return
     }
-    const path = resolve(this.#project, written)
-    if (!existsSync(path)) {
-      throw new MirrorRefused(`extra-paths: there is no ${path}`, 'Paths are relative to the project. Correct it.')
+    if (!existsSync(asked)) {
+      throw new MirrorRefused(`extra-paths: there is no ${asked}`, 'Paths are relative to the project. Correct it.')
     }
+    const path = this.#spelled(asked)
     const real = realpathSync(path)
     // Whoever writes the project's files must not choose which others of this machine are sent.
     if (this.#holding(path)?.root === 0 && !this.#holding(real)) {
       const hint = `Name ${real} itself, if that is meant.`
       throw new MirrorRefused(`extra-paths: ${written} leads out of the project, to ${real}`, hint)
     }
+    // With the links that lead there: code goes by them.
+    if (this.#holding(path)) this.file(path)
     if (!statSync(real).isDirectory()) {
-      if (this.#holding(real)) this.file(path)
       this.#want(real)
       return
     }
@@ -180,7 +182,7 @@ class Roots {
    * is there: they are left out later, and named.
    */
   file(path: string): void {
-    let at = this.#holding(path) ? path : join(realpathSync(dirname(path)), basename(path))
+    let at = this.#spelled(path)
     for (let link = firstLink(at); link !== undefined; link = firstLink(at)) {
       this.#want(link)
       const next = resolve(dirname(link), readlinkSync(link), relative(link, at))
@@ -188,6 +190,11 @@ class Roots {
       at = next
     }
     this.#want(at)
+  }
+
+  /** A path as the folders that are mirrored are spelled; of its links only those on the way to them are followed. */
+  #spelled(path: string): string {
+    return this.#holding(path) ? path : join(realpathSync(dirname(path)), basename(path))
   }
 
   #want(path: string): { root: number; inner: string } {

@@ -230,12 +230,13 @@ test('too much is refused before anything is sent, with the biggest files named'
 })
 
 test('an extra path that a link in the project leads out is refused; named itself it is taken', async (t) => {
-  const { folder, project, prepare } = await mirrorSetUp(t)
+  const { api, id, folder, project, prepare } = await mirrorSetUp(t)
   await write(folder, { 'data/a.csv': '1', 'key.txt': 'k' })
-  await write(project, { 'real/b.csv': '2' })
+  await write(project, { '.gitignore': '*\n', 'real/v2/b.csv': '2' })
   await symlink('../data', join(project, 'data'))
   await symlink('../key.txt', join(project, 'key.txt'))
   await symlink('real', join(project, 'inside'))
+  await symlink('v2', join(project, 'real/latest'))
   for (const path of ['data', 'data/a.csv', 'key.txt', join(project, 'data')]) {
     const refusal = {
       message: /^extra-paths: .* leads out of the project, to \//,
@@ -243,8 +244,11 @@ test('an extra path that a link in the project leads out is refused; named itsel
     }
     await assert.rejects(prepare({ extraPaths: [path] }), refusal)
   }
-  const { mirror } = await prepare({ extraPaths: ['../data', 'inside'] })
-  assert.equal(mirror?.roots.length, 2)
+  const { mirror } = await prepare({ extraPaths: ['../data', 'inside/latest'] })
+  const files = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
+  const links = { inside: '-> real', 'real/latest': '-> v2' }
+  assert.deepEqual(files, [{ ...links, 'real/v2/b.csv': '2' }, { 'a.csv': '1' }])
+  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1 }, { root: 0, path: 'real/v2' }])
 })
 
 test('the home folder and what is above it are not mirrored, behind a link neither', async (t) => {
