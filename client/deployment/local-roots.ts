@@ -136,7 +136,8 @@ class Roots {
 
   extra(written: string): void {
     const asked = resolve(this.#project, written)
-    if (/[*?[{]/.test(written)) {
+    // A name may have the signs of a pattern in it.
+    if (/[*?[{]/.test(written) && !existsSync(asked)) {
       this.#pattern(written)
       return
     }

@@ -85,6 +85,7 @@ test('ignored files, caches and environments stay away; extra paths come all the
     'back.log': 'b',
     'big.bin': '-',
     'out/x': '-',
+    'out/[1]/{x}*': '-',
     'deep/.gitignore': 'local\n!a.log\n',
     'deep/local': '-',
     'deep/a.log': 'd',
@@ -102,7 +103,7 @@ test('ignored files, caches and environments stay away; extra paths come all the
     'sub/.git': '-',
   })
   await write(folder, { 'beside/tool.py': 't', 'beside/n.txt': 'n' })
-  const extraPaths = ['config/**/*.json', '../beside', 'out/x']
+  const extraPaths = ['config/**/*.json', '../beside', 'out/x', 'out/[1]/{x}*']
   const { mirror } = await prepare({ extraPaths })
   assert.deepEqual(Object.keys((await bundleOfRoot(api, id, mirror?.roots[0])).files), [
     '.gitignore',
@@ -115,6 +116,7 @@ test('ignored files, caches and environments stay away; extra paths come all the
     'deep/out/x',
     'keep.log',
     'main.py',
+    'out/[1]/{x}*',
     'out/x',
   ])
   assert.deepEqual((await bundleOfRoot(api, id, mirror?.roots[1])).files, { 'n.txt': 'n', 'tool.py': 't' })
