@@ -7,6 +7,7 @@ import { editablePaths } from './editable-paths.ts'
 import { leftOut } from './ignored.ts'
 import type { LocalFolder } from './local-files.ts'
 import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
+import { placeOf } from './local-walk.ts'
 import { MirrorRefused } from './mirror-refused.ts'
 
 /** What is mirrored, and where it was on `sys.path`. */
@@ -186,7 +187,7 @@ class Roots {
     let at = this.#spelled(path)
     for (let link = firstLink(at); link !== undefined; link = firstLink(at)) {
       this.#want(link)
-      const next = resolve(dirname(link), readlinkSync(link), relative(link, at))
+      const next = this.#spelled(resolve(dirname(link), readlinkSync(link), relative(link, at)))
       if (!this.#holding(next) && dirname(next) !== dirname(link)) return
       at = next
     }
@@ -195,7 +196,7 @@ class Roots {
 
   /** A path as the folders that are mirrored are spelled; of its links only those on the way to them are followed. */
   #spelled(path: string): string {
-    return this.#holding(path) ? path : join(realpathSync(dirname(path)), basename(path))
+    return this.#holding(path) ? path : placeOf(path)
   }
 
   #want(path: string): { root: number; inner: string } {

@@ -1,5 +1,5 @@
 import { type BigIntStats, type Dirent, lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
-import { dirname, join, relative, resolve, sep } from 'node:path'
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { checkName } from '../../common/bundle-names.ts'
 import { ALL_IGNORED, checkoutOf, FileRules, isEnvironment, leftOut, NO_RULES, type Rules } from './ignored.ts'
 import { MirrorRefused } from './mirror-refused.ts'
@@ -141,14 +141,14 @@ export class Walk {
     })
   }
 
-  /** A link's target, relative where it is an absolute path into the root. */
+  /** A link's target, relative where it is an absolute path into the root, whatever name that has there. */
   #target(path: string): string {
     const target = readlinkSync(join(this.#root, path))
-    const inside = relative(this.#root, resolve(target))
-    if (!/^([\\/]|[A-Za-z]:)/.test(target) || inside.startsWith('..') || resolve(inside) === inside) {
-      return target.replaceAll(sep, '/')
-    }
-    return relative(dirname(join(this.#root, path)), target).replaceAll(sep, '/') || '.'
+    if (!/^([\\/]|[A-Za-z]:)/.test(target)) return target.replaceAll(sep, '/')
+    const at = placeOf(target)
+    const inside = relative(this.#root, at)
+    if (inside === '..' || inside.startsWith(`..${sep}`) || isAbsolute(inside)) return target.replaceAll(sep, '/')
+    return relative(dirname(join(this.#root, path)), at).replaceAll(sep, '/') || '.'
   }
 
   #leadsThroughLink(path: string): boolean {
@@ -171,6 +171,16 @@ export class Walk {
       const why = error instanceof Error ? error.message : error
       throw new MirrorRefused(`${join(this.#root, path)} can't be read: ${why}`, 'Name it in .meadowignore.')
     }
+  }
+}
+
+/** Where a path is, once the links on the way to it are followed; not the one that it may be itself. */
+export function placeOf(path: string): string {
+  try {
+    // Not the other realpath: it takes `..` for the folder that is written before, which may be a link.
+    return join(realpathSync.native(dirname(path)), basename(path))
+  } catch {
+    return resolve(path)
   }
 }
 

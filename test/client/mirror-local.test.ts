@@ -152,15 +152,24 @@ test('modes are kept; links stay where they lead inside, and are named where the
   await symlink(join(project, 'a'), join(project, 'absolute'))
   await symlink('../secret.txt', join(project, 'outside'))
   await symlink(folder, join(project, 'a', 'up'))
+  // The same folder by another name, as homes have one.
+  await symlink(folder, join(folder, 'name'))
+  await symlink(join(folder, 'name/project/a/file'), join(project, 'a/named'))
+  await symlink(join(folder, 'name/project/outside'), join(project, 'named-outside'))
+  await symlink(join(folder, 'name/project/a/up/secret.txt'), join(project, 'named-up'))
+  await symlink(`${project}/a/up/../x`, join(project, 'parent'))
   const { mirror } = await prepare()
   assert.deepEqual((await bundleOfRoot(api, id, mirror?.roots[0])).files, {
     'a/file': 'f',
+    'a/named': '-> file',
     absolute: '-> a',
     inside: '-> a/file',
     'run.sh': '#!/bin/sh (x)',
   })
   assert.match(said.join('\n'), /project\/outside is left out: .*leads out of .*project \(to \.\.\/secret\.txt\)/)
-  assert.match(said.join('\n'), /a\/up is left out/)
+  for (const path of ['a/up', 'named-outside', 'named-up', 'parent']) {
+    assert.ok(said.some((line) => line.startsWith(`${project}/${path} is left out: it is a link that leads out of `)))
+  }
 })
 
 test('links among extra paths arrive with what they lead to, unless that is outside', async (t) => {
