@@ -399,14 +399,16 @@ test('the project of a member of a uv workspace is the workspace, as far as its 
 
 test('an environment file outside of the project is sent along; nothing that a link in it leads to', async (t) => {
   const { api, id, folder, project, said, prepare } = await mirrorSetUp(t)
-  await write(folder, { 'req/all.txt': '-r more/base.txt\n', 'req/more/base.txt': 'six\n', 'req/uv.lock': '' })
+  // More than a batch takes.
+  const long = `six\n${'# a long list\n'.repeat(300_000)}`
+  await write(folder, { 'req/all.txt': '-r more/base.txt\n', 'req/more/base.txt': long, 'req/uv.lock': '' })
   const asked = await prepare({ interpreter: '../req/all.txt' })
   assert.equal(asked.interpreter, '.meadow/all.txt')
   const sent = Object.entries(asked['environment-files'] ?? {})
   const texts = sent.map(async ([path, digest]) => [path, await text(await api.blobs.open(digest as Digest))])
   assert.deepEqual(await Promise.all(texts), [
     ['.meadow/all.txt', '-r more/base.txt\n'],
-    ['.meadow/more/base.txt', 'six\n'],
+    ['.meadow/more/base.txt', long],
   ])
   await symlink('../secret.txt', join(folder, 'req/link.txt'))
   await write(folder, { 'secret.txt': 's', 'req/bad.txt': '-r link.txt\n' })
