@@ -7,7 +7,7 @@ import { cut, endsGroup, LARGE_FILE } from '../../common/chunking.ts'
 import { digestOf } from '../../common/piece-index.ts'
 import { tarHeader, tarPadding } from '../../common/tar.ts'
 import type { LocalFile } from './local-walk.ts'
-import { FileChanged } from './mirror-refused.ts'
+import { FileChanged, MirrorRefused } from './mirror-refused.ts'
 import type { PieceCache } from './piece-cache.ts'
 
 /** A piece of a root. */
@@ -15,7 +15,7 @@ export interface Piece {
   digest: string
   /** Bytes. */
   size: number
-  /** @throws {FileChanged} where its files are no longer what they were */
+  /** @throws {FileChanged} where its files are no longer what they were, {MirrorRefused} where they can't be read */
   read(): Promise<Buffer>
 }
 
@@ -24,7 +24,7 @@ const MTIME = 946_684_800
 
 /**
  * The pieces of a root's files, in order. Only what is not in the cache is read.
- * @throws {FileChanged}
+ * @throws {FileChanged} or {MirrorRefused} where a file can't be read
  */
 export async function piecesOf(
   root: string,
@@ -112,26 +112,33 @@ function readGroup(root: string, group: readonly LocalFile[]): Buffer {
 }
 
 function fileBytes(root: string, file: LocalFile): Buffer[] {
-  const content = looking(file, () => readFileSync(join(root, file.path)))
+  const content = looking(root, file, () => readFileSync(join(root, file.path)))
   if (content.length !== file.size) throw new FileChanged(file.path)
   return [headerOf(file), content, tarPadding(file.size)]
 }
 
 /** A link whose target was made relative is what it was, as long as it is a link. */
 function linkHeader(root: string, file: LocalFile): Buffer {
-  looking(file, () => readlinkSync(join(root, file.path)))
+  looking(root, file, () => readlinkSync(join(root, file.path)))
   return headerOf(file)
 }
 
-function looking<T>({ path }: LocalFile, look: () => T): T {
+function looking<T>(root: string, file: LocalFile, look: () => T): T {
   try {
     return look()
   } catch (error) {
-    if (error instanceof Error && 'code' in error && ['ENOENT', 'ENOTDIR', 'EINVAL'].includes(String(error.code))) {
-      throw new FileChanged(path)
-    }
-    throw error
+    throw unread(root, file, error)
   }
+}
+
+/** What it means that a file can't be read which was there a moment ago. */
+function unread(root: string, { path, link }: LocalFile, error: unknown): Error {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  // What was a link says so when it no longer is one.
+  const changed = ['ENOENT', 'ENOTDIR', ...(link === undefined ? [] : ['EINVAL'])]
+  if (changed.includes(code)) return new FileChanged(path)
+  const why = error instanceof Error ? error.message : error
+  return new MirrorRefused(`${join(root, path)} can't be read: ${why}`, 'Name it in .meadowignore.')
 }
 
 async function cutLarge(root: string, file: LocalFile): Promise<{ digest: string; size: number }[]> {
@@ -162,8 +169,8 @@ async function readRange(
   const from = Math.max(0, start - header.length)
   const to = Math.min(file.size, Math.max(0, end - header.length))
   const content = Buffer.alloc(Math.max(0, to - from))
-  await using handle = await open(join(root, file.path)).catch(() => {
-    throw new FileChanged(file.path)
+  await using handle = await open(join(root, file.path)).catch((error: unknown) => {
+    throw unread(root, file, error)
   })
   for (let at = 0; at < content.length; ) {
     const { bytesRead } = await handle.read(content, at, content.length - at, from + at)

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { type LocalFolder, localFiles } from '../../client/deployment/local-files.ts'
+import { PieceCache } from '../../client/deployment/piece-cache.ts'
+import { piecesOf } from '../../client/deployment/pieces.ts'
 import { temporaryFolder } from '../support/repositories.ts'
 
 function write(folder: string, files: Record<string, string>): void {
@@ -119,6 +121,35 @@ test('a folder on sys.path is mirrored though git ignores all that Python would 
   assert.equal(app.said.at(-1), `Ignored Python files of ${repo}/app are left out (1): _version.py`)
   const without = look({ folder: join(repo, 'app') })
   assert.equal(without.said.at(-1), `Ignored Python files of ${repo}/app are left out (2): _version.py, …`)
+})
+
+test('a file that may not be read is named, small or large; one that is gone changed', async (t) => {
+  const folder = await temporaryFolder(t)
+  write(folder, { 'large.bin': 'x'.repeat(300_000), 'small.txt': 'x' })
+  const read = async (path: string) => {
+    const files = localFiles({ folder }, () => {}).filter((file) => file.path === path)
+    chmodSync(join(folder, path), 0)
+    const root = process.geteuid?.() === 0
+    const cache = await PieceCache.open(undefined, folder)
+    if (root) process.seteuid?.(65534)
+    try {
+      return await piecesOf(folder, files, cache)
+    } finally {
+      if (root) process.seteuid?.(0)
+    }
+  }
+  for (const path of ['large.bin', 'small.txt']) {
+    await assert.rejects(read(path), (error: Error & { hint: string }) => {
+      assert.match(`${error}`, /^MirrorRefused: \//)
+      assert.ok(error.message.startsWith(`${folder}/${path} can't be read: EACCES: permission denied`))
+      assert.equal(error.hint, 'Name it in .meadowignore.')
+      return true
+    })
+    const files = localFiles({ folder }, () => {}).filter((file) => file.path === path)
+    rmSync(join(folder, path))
+    const cache = await PieceCache.open(undefined, folder)
+    await assert.rejects(piecesOf(folder, files, cache), { name: 'FileChanged' })
+  }
 })
 
 test('more files than anybody means are refused', async (t) => {
