@@ -7,7 +7,10 @@ export interface Frozen {
   requirements: string[]
   /** Those of the system's own installer, which no index has: `apt 2.6`. */
   system: string[]
-  /** Packages that no index has, as they came from this machine's disk: their own files are mirrored. */
+  /**
+   * Packages that no index has, as they came from this machine's disk: their own files are mirrored. And those of which it
+   * is not known what they are, without a version: they can only be named.
+   */
   local: LocalPackage[]
 }
 
@@ -23,7 +26,7 @@ export function freeze({ platform, packages }: LocalInterpreter, which: (each: L
     // The environment has a pip of its own.
     if (!which(each) || each.name.toLowerCase() === 'pip') continue
     if (isSystems(each)) system.push(`${each.name} ${each.version}`)
-    else if (each.url?.startsWith('file:')) local.push(each)
+    else if (each.version === '' || each.url?.startsWith('file:')) local.push(each)
     else requirements.push(`${lineOf(each)}${markerOf(each, platform)}`)
   }
   return { requirements, system, local }

@@ -67,9 +67,11 @@ def files_of(dist, editable):
             continue
         yield path
 
+def installer_of(dist):
+    return (dist.read_text("INSTALLER") or "").strip()
+
 def package(dist, site_folder):
-    about = {"name": dist.metadata["Name"], "version": dist.version, "site": site_folder}
-    about["installer"] = (dist.read_text("INSTALLER") or "").strip()
+    about = {"name": dist.metadata["Name"], "version": dist.version, "site": site_folder, "installer": installer_of(dist)}
     direct = dist.read_text("direct_url.json")
     if not direct:
         return about
@@ -90,14 +92,32 @@ def package(dist, site_folder):
         about["hook"] = None if about["mapping"] is not None else hook_of(dist, site_folder)
     return about
 
+def is_leftover(dist):
+    """Of an install or removal that broke off: pip renames what it is about to delete."""
+    return os.path.basename(str(getattr(dist, "_path", ""))).startswith("~")
+
+def known(dist, name, site_folder):
+    """What is known of a package: no version where what its installer noted is damaged, in whatever way."""
+    try:
+        about = package(dist, site_folder)
+        if all(isinstance(about.get(key, ""), str) for key in ("version", "url", "vcs", "commit")):
+            return about
+    except Exception:
+        pass
+    return {"name": name, "version": "", "site": site_folder, "installer": installer_of(dist)}
+
 def packages(folders):
-    found, wanted = {}, {}
+    found, damaged, wanted = {}, {}, {}
     for folder in folders:
         for dist in metadata.distributions(path=[folder]):
-            name = dist.metadata["Name"]
-            if not name or normal(name) in found:
+            name = dist.metadata.get("Name")
+            if not name or normal(name) in found or is_leftover(dist):
                 continue
-            found[normal(name)] = package(dist, folder)
+            about = known(dist, name, folder)
+            if not about["version"]:
+                damaged[normal(name)] = about
+                continue
+            found[normal(name)] = about
             for requirement in dist.requires or []:
                 match = re.match(r"\s*([A-Za-z0-9._-]+)[^;]*(?:;(.*))?$", requirement)
                 marker = (match.group(2) or "").strip() if match else ""
@@ -107,6 +127,7 @@ def packages(folders):
         # Wanted on some platforms only, by all that want it.
         if name in found and all(re.search(r"sys_platform|platform_system|os_name", marker) for marker in markers):
             found[name]["markers"] = sorted(set(markers))
+    found = dict(damaged, **found)
     return [found[name] for name in sorted(found)]
 
 def pip_settings():

@@ -25,7 +25,7 @@ export interface RootsAsked {
   sysPath: LocalInterpreter['sysPath']
   /** Files of the project that must not be ignored. */
   wanted: readonly string[]
-  /** Installed from this machine's disk. */
+  /** Installed from this machine's disk; those without a version are only named. */
   local: readonly LocalPackage[]
   /** Folders, which are put on `sys.path` too, files, and patterns of files; relative to the project. */
   extraPaths: readonly string[]
@@ -93,8 +93,10 @@ export function localRoots(asked: RootsAsked, say: (line: string) => void): Loca
     for (const path of editablePaths(each, say)) roots.onSysPath(path, true)
   }
   for (const extra of asked.extraPaths) roots.extra(extra)
-  for (const { site, files = [], name } of asked.local) {
-    if (files.length > 0) roots.installed(realpathSync(site), files)
+  for (const { site, files = [], name, version } of asked.local) {
+    if (version === '') {
+      say(`${name} is left out: nothing in ${site} says which version it is, and from where. Install it again.`)
+    } else if (files.length > 0) roots.installed(realpathSync(site), files)
     else say(`${name} was installed without a list of its files: what says that it is installed is not mirrored.`)
   }
   return { roots: roots.all, sysPath: roots.sysPath }

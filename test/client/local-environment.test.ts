@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, readdir, realpath, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { anonymousUrl } from '../../client/deployment/conda-environment.ts'
 import { freeze } from '../../client/deployment/freeze.ts'
 import { type LocalEnvironment, localEnvironment } from '../../client/deployment/local-environment.ts'
 import { askInterpreter, type LocalInterpreter } from '../../client/deployment/local-interpreter.ts'
+import type { Digest } from '../../service/blobs/blobs.ts'
 import { bundleOfRoot, mirrorSetUp } from '../support/mirror.ts'
 import { temporaryFolder } from '../support/repositories.ts'
 
@@ -75,6 +77,27 @@ test('a virtual environment is frozen: versions, direct addresses without creden
     ).then(textOf),
     textOf(found),
   )
+})
+
+test('leftovers of installs are nothing; packages with damaged notes are named, and stop nothing', async (t) => {
+  const { venv, prepare, api, said } = await mirrorSetUp(t)
+  const site = await siteOf(venv)
+  const about = (name: string, version = '') => `Metadata-Version: 2.1\nName: ${name}\n${version}\n`
+  const direct = { url: 'https://files.example/w-1.zip', archive_info: { hash: 'md5' } }
+  await write(site, {
+    '~umpy-1.26.4.dist-info/METADATA': about('numpy', 'Version: 1.26.4'),
+    'numpy-2.1.0.dist-info/METADATA': about('numpy', 'Version: 2.1.0'),
+    '~ld-1.dist-info/METADATA': about('old', 'Version: 1'),
+    'x-1.dist-info/METADATA': about('x'),
+    'w-1.dist-info/METADATA': about('w', 'Version: 1'),
+    'w-1.dist-info/direct_url.json': JSON.stringify(direct),
+  })
+  const asked = await prepare()
+  const file = asked['environment-files']?.['.meadow/local-requirements.txt'] as Digest
+  assert.equal(await text(await api.blobs.open(file)), 'numpy==2.1.0\n')
+  const named = (name: string) =>
+    `${name} is left out: nothing in ${site} says which version it is, and from where. Install it again.`
+  assert.deepEqual(said.slice(1, 3), [named('w'), named('x')])
 })
 
 test('an editable install is mirrored with its source, and says that it is installed', async (t) => {
