@@ -23,9 +23,14 @@ const LEFT_OUT = new Set([
   '.DS_Store',
 ])
 
-/** Whether a name is one of git's own, a cache, or what an installer makes, wherever it is. */
-export function leftOut(name: string): boolean {
-  return LEFT_OUT.has(name) || /\.py[co]$/.test(name)
+/**
+ * Whether a name is one of git's own, a cache, or what an installer makes, wherever it is. Byte code is a module itself
+ * where it is all that there is of it, under the module's name.
+ * @param isBeside whether something of another name is in the same folder
+ */
+export function leftOut(name: string, isBeside: (other: string) => boolean): boolean {
+  if (!/\.py[co]$/.test(name)) return LEFT_OUT.has(name)
+  return !/^[^.]+\.pyc$/.test(name) || isBeside(name.slice(0, -1))
 }
 
 /** Whether a folder with these names in it is a Python environment. */

@@ -27,9 +27,17 @@ def own_folders():
 
 OWN = own_folders()
 
+def in_archive(path):
+    """Whether Python imports from inside of a file: nothing on the disk has this name."""
+    while path and not os.path.exists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    return os.path.isfile(path)
+
 def is_own(path):
     if os.path.basename(path) in ("site-packages", "dist-packages") or re.match(r"python3\d*\.zip$", os.path.basename(path)):
         return True
+    if not os.path.isdir(path) and not path.endswith(".egg"):
+        return False
     return any(path == folder or path.startswith(folder + os.sep) for folder in OWN)
 
 def normal(name):
@@ -61,7 +69,7 @@ def files_of(dist, editable):
     """What an install left in its site-packages; of an editable one what says that it is there."""
     for file in dist.files or []:
         path = str(file).replace(os.sep, "/")
-        if path.startswith("..") or os.path.isabs(path) or path.endswith((".pyc", ".pth")):
+        if path.startswith("..") or os.path.isabs(path) or "__pycache__/" in path or path.endswith(".pth"):
             continue
         if editable and ".dist-info/" not in path:
             continue
@@ -109,7 +117,11 @@ def known(dist, name, site_folder):
 def packages(folders):
     found, damaged, wanted = {}, {}, {}
     for folder in folders:
-        for dist in metadata.distributions(path=[folder]):
+        dists = list(metadata.distributions(path=[folder]))
+        if folder.endswith(".egg") and not dists:
+            name = os.path.basename(folder)
+            damaged[normal(name)] = {"name": name, "version": "", "site": os.path.dirname(folder), "installer": ""}
+        for dist in dists:
             name = dist.metadata.get("Name")
             if not name or normal(name) in found or is_leftover(dist):
                 continue
@@ -159,7 +171,7 @@ def indexes():
     extra = uv("UV_INDEX", "UV_EXTRA_INDEX_URL") + pip("extra-index-url") + main[1:]
     return {"main": main[0] if main else None, "extra": [url for url in dict.fromkeys(extra) if url not in main[:1]]}
 
-sys_path = [real(path) for path in SYS_PATH if not path or os.path.exists(path)]
+sys_path = [real(path) for path in SYS_PATH if not path or os.path.exists(path) or in_archive(path)]
 first = sys_path[: sys_path.index(real(STANDARD))] if real(STANDARD) in sys_path else sys_path
 own = [path for path in sys_path if is_own(path)]
 print()
@@ -171,6 +183,6 @@ print("${MARKER}" + json.dumps({
     "virtual": sys.prefix != getattr(sys, "base_prefix", sys.prefix),
     "sysPath": [{"path": path, "behind": path not in first} for path in dict.fromkeys(sys_path) if not is_own(path)],
     "indexes": indexes(),
-    "packages": packages([path for path in dict.fromkeys(own) if os.path.isdir(path)]),
+    "packages": packages([path for path in dict.fromkeys(own) if os.path.isdir(path) or path.endswith(".egg")]),
 }))
 `

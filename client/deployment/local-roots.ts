@@ -120,6 +120,10 @@ class Roots {
   }
 
   onSysPath(path: string, behind: boolean): void {
+    if (!existsSync(path)) {
+      this.#say(`${path} is left out: it is on sys.path, and lies inside of an archive. Unpack that to have it.`)
+      return
+    }
     if (!statSync(path).isDirectory()) {
       const { root, inner } = this.#want(path)
       this.#place(root, inner, behind)
@@ -166,8 +170,9 @@ class Roots {
   }
 
   #pattern(pattern: string): void {
+    const beside = (match: string) => (name: string) => existsSync(resolve(this.#project, dirname(match), name))
     const matches = globSync(pattern, { cwd: this.#project })
-      .filter((match) => !match.split(/[\\/]/).some(leftOut))
+      .filter((match) => !match.split(/[\\/]/).some((name) => leftOut(name, beside(match))))
       .map((match) => resolve(this.#project, match))
     const there = matches.filter((path) => existsSync(path))
     for (const path of matches) {

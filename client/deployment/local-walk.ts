@@ -99,7 +99,7 @@ export class Walk {
     const meadow = above.meadow.within(path, names)
     const git = above.git.within(path, names)
     for (const entry of entries) {
-      if (leftOut(entry.name)) continue
+      if (leftOut(entry.name, (name) => names.includes(name))) continue
       const inner = path === '' ? entry.name : `${path}/${entry.name}`
       const isFolder = entry.isDirectory()
       const asked = meadow.ignores(inner, isFolder)
@@ -185,5 +185,5 @@ export function placeOf(path: string): string {
 }
 
 function isModule(path: string): boolean {
-  return /\.(py|so|pyd)$/.test(path)
+  return /\.(pyc?|so|pyd)$/.test(path)
 }

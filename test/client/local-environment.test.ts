@@ -100,6 +100,31 @@ test('leftovers of installs are nothing; packages with damaged notes are named, 
   assert.deepEqual(said.slice(1, 3), [named('w'), named('x')])
 })
 
+test('of archives on sys.path, eggs are frozen or named, others mirrored; what lies in one is named', async (t) => {
+  const { venv, folder, env, prepare, api, id, said } = await mirrorSetUp(t)
+  const site = await siteOf(venv)
+  await write(folder, {
+    'EGG-INFO/PKG-INFO': 'Metadata-Version: 2.1\nName: zipped\nVersion: 3\n',
+    'zipped.py': '',
+    [`${site.slice(folder.length)}/e.pth`]: './zipped-3-py3.egg\n./bare.egg\n./lib.zip\n',
+  })
+  const pack = async (archive: string, ...files: string[]) =>
+    await promisify(execFile)('python3', ['-m', 'zipfile', '-c', join(site, archive), ...files], { cwd: folder })
+  await pack('zipped-3-py3.egg', 'EGG-INFO', 'zipped.py')
+  await pack('bare.egg', 'zipped.py')
+  await pack('lib.zip', 'zipped.py')
+  const inside = join(site, 'lib.zip/inner')
+  const asked = await prepare({}, { env: { ...env, PYTHONPATH: inside } })
+  const file = asked['environment-files']?.['.meadow/local-requirements.txt'] as Digest
+  assert.equal(await text(await api.blobs.open(file)), 'zipped==3\n')
+  assert.deepEqual(Object.keys((await bundleOfRoot(api, id, asked.mirror?.roots[1])).files), ['lib.zip'])
+  assert.deepEqual(asked.mirror?.['sys-path'], [{ root: 0 }, { root: 1, path: 'lib.zip', behind: true }])
+  assert.deepEqual(said.slice(1, 3), [
+    `${inside} is left out: it is on sys.path, and lies inside of an archive. Unpack that to have it.`,
+    `bare.egg is left out: nothing in ${site} says which version it is, and from where. Install it again.`,
+  ])
+})
+
 test('an editable install is mirrored with its source, and says that it is installed', async (t) => {
   const { api, id, venv, folder, prepare } = await mirrorSetUp(t)
   const site = await siteOf(venv)
@@ -150,6 +175,17 @@ test('of an editable install with an egg-link comes what says that it is install
   assert.deepEqual(rest.sort(), [said('lib'), said('my_shop')])
   const behind = [1, 2, 3].map((root) => ({ root, behind: true }))
   assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, ...behind])
+})
+
+test('an install from the disk is mirrored with its modules, byte code that has no source among them', async (t) => {
+  const { api, id, venv, folder, prepare } = await mirrorSetUp(t)
+  const about = JSON.stringify({ url: `file://${folder}/sold.whl`, archive_info: {} })
+  const more = { 'sold/__init__.pyc': 's', 'open.py': 'o', '__pycache__/open.cpython-311.pyc': '-', 'sold.pth': '-' }
+  await install(await siteOf(venv), 'sold', '1', { 'INFO/direct_url.json': about, ...more })
+  const { mirror } = await prepare()
+  const { files } = await bundleOfRoot(api, id, mirror?.roots[1])
+  const modules = Object.keys(files).filter((path) => !path.startsWith('sold-1.dist-info/'))
+  assert.deepEqual(modules, ['open.py', 'sold/__init__.pyc'])
 })
 
 test('an editable install with a hook of another kind is named', async (t) => {

@@ -123,6 +123,22 @@ test('a folder on sys.path is mirrored though git ignores all that Python would 
   assert.equal(without.said.at(-1), `Ignored Python files of ${repo}/app are left out (2): _version.py, …`)
 })
 
+test('byte code is mirrored where it is all that there is of a module', async (t) => {
+  const folder = await temporaryFolder(t)
+  write(folder, {
+    '.git/x': '',
+    'lib/.gitignore': '*\n',
+    'lib/sold.pyc': '',
+    'a.py': '',
+    'a.pyc': '',
+    'a.cpython-311.pyc': '',
+    'old.pyo': '',
+    'alone.pyc': '',
+    '__pycache__/gone.pyc': '',
+  })
+  assert.deepEqual(look({ folder, needed: ['lib'] }).paths, ['a.py', 'alone.pyc', 'lib/.gitignore', 'lib/sold.pyc'])
+})
+
 test('a file that may not be read is named, small or large; one that is gone changed', async (t) => {
   const folder = await temporaryFolder(t)
   write(folder, { 'large.bin': 'x'.repeat(300_000), 'small.txt': 'x' })
