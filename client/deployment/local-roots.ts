@@ -25,6 +25,8 @@ export interface RootsAsked {
   sysPath: LocalInterpreter['sysPath']
   /** Files of the project that must not be ignored. */
   wanted: readonly string[]
+  /** Likewise; and folders of projects in it, of which rules must not leave nothing. */
+  named: readonly string[]
   /** Installed from this machine's disk; those without a version are only named. */
   local: readonly LocalPackage[]
   /** Folders, which are put on `sys.path` too, files, and patterns of files; relative to the project. */
@@ -87,6 +89,7 @@ function realHome(): string {
 export function localRoots(asked: RootsAsked, say: (line: string) => void): LocalRoots {
   const roots = new Roots(asked.project, say)
   for (const path of asked.wanted) roots.file(join(asked.project, path))
+  for (const path of asked.named) roots.named(join(asked.project, path))
   for (const { path, behind } of asked.sysPath) roots.onSysPath(path, behind)
   for (const each of asked.local) {
     // Import hooks of installers are asked last.
@@ -133,6 +136,11 @@ class Roots {
     // The project is more than its modules: of it, rules may leave none.
     if (root > 0 || inner !== '') this.all[root]?.needed.push(inner)
     this.#place(root, inner, behind)
+  }
+
+  named(path: string): void {
+    if (!statSync(path).isDirectory()) this.file(path)
+    else if (path !== this.#project) this.all[0]?.needed.push(relative(this.#project, path).replaceAll(sep, '/'))
   }
 
   /** What an install left in its site-packages. */

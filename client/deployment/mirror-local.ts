@@ -10,6 +10,7 @@ import { askInterpreter, type LocalInterpreter, type LocalPlace } from './local-
 import { type LocalRoots, localRoots, projectOf } from './local-roots.ts'
 import type { LocalFile } from './local-walk.ts'
 import { FileChanged, MirrorRefused } from './mirror-refused.ts'
+import { namedPaths } from './named-paths.ts'
 import { PieceCache } from './piece-cache.ts'
 import { piecesOf } from './pieces.ts'
 import { type Sendable, sendBlobs } from './send-blobs.ts'
@@ -72,12 +73,13 @@ export async function prepareMirrorLocal(
   for (const note of environment.notes) say(note)
   if (python === undefined) say('No Python was asked here: of sys.path, only the working directory is mirrored.')
   const { wanted, local } = environment
+  const inside = posix.join(relative(project, here).replaceAll(sep, '/'), workingDirectory)
+  const named = namedPaths(project, wanted, inside)
   const roots = localRoots(
-    { project, sysPath: python?.sysPath ?? [{ path: here, behind: false }], wanted, local, extraPaths },
+    { project, sysPath: python?.sysPath ?? [{ path: here, behind: false }], wanted, named, local, extraPaths },
     say,
   )
   const mirror = await sendRoots(service, repository, roots, environment, options)
-  const inside = posix.join(relative(project, here).replaceAll(sep, '/'), workingDirectory)
   const version = pythonVersion ?? environment.pythonVersion
   const files = environment.files.map(({ path, digest }) => [path, digest])
   return {

@@ -368,6 +368,58 @@ test('an environment file of the project is mirrored with what it includes, igno
   await assert.rejects(prepare({ interpreter: 'none.txt' }), /interpreter: there is no none\.txt in /)
 })
 
+test('what lines of a requirements file name is mirrored, ignored or not, and nothing else of what they say', async (t) => {
+  const { api, id, folder, project, prepare } = await mirrorSetUp(t)
+  const lines = [
+    './dist/mine-1-py3-none-any.whl ; python_version > "3"',
+    'other @ file:dist/other-1.tar.gz',
+    '-e gen[more]',
+    '-e .',
+    `deep @ \${PROJECT_ROOT}/dist/deep.zip`,
+    '--find-links wheels # here',
+    '-r more/more.txt',
+    './.env',
+    './secret',
+    './key.whl',
+    './out.whl',
+    '-e ./.git',
+    '../beside/b.whl',
+    'numpy==2',
+    'https://files.example/x.whl',
+  ]
+  const mirrored = {
+    'dist/deep.zip': 'd',
+    'dist/mine-1-py3-none-any.whl': 'm',
+    'dist/other-1.tar.gz': 'o',
+    'gen/gen.py': 'g',
+    'gen/setup.py': 's',
+    'more/near.whl': 'n',
+    'nb/far.whl': 'f',
+    'wheels/w.whl': 'w',
+  }
+  await write(project, {
+    ...mirrored,
+    '.gitignore': '*\n!requirements.txt\n',
+    'requirements.txt': lines.join('\n'),
+    'pyproject.toml': '',
+    'more/more.txt': './near.whl\n./far.whl\n',
+    'dist/not-named.whl': '-',
+    'wheels/w.txt': '-',
+    'numpy/setup.py': '-',
+    '.env': '-',
+    'secret/key': '-',
+    '.git/setup.py': '-',
+    '.git/config': '-',
+  })
+  await write(folder, { 'beside/b.whl': '-' })
+  await symlink('.git/config', join(project, 'key.whl'))
+  await symlink('../beside/b.whl', join(project, 'out.whl'))
+  const { mirror } = await prepare({ interpreter: 'requirements.txt', folder: join(project, 'nb') })
+  const { files } = await bundleOfRoot(api, id, mirror?.roots[0])
+  const environment = { 'more/more.txt': './near.whl\n./far.whl\n', 'requirements.txt': lines.join('\n') }
+  assert.deepEqual(files, { ...mirrored, ...environment })
+})
+
 test("the working directory's place in its project is kept", async (t) => {
   const { project, prepare } = await mirrorSetUp(t)
   await write(project, { 'requirements.txt': '', 'notebooks/deep/x.py': '' })
