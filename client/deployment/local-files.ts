@@ -32,8 +32,9 @@ export function localFiles(root: LocalFolder, say: (line: string) => void, most 
   const { found } = walk
   const modules = [...walk.ignoredModules].filter((path) => !found.has(path)).sort()
   if (modules.length > 0) {
-    const first = `${modules[0]}${modules.length > 1 ? ', …' : ''}`
-    say(`Ignored Python files of ${root.folder} are left out (${modules.length}): ${first}`)
+    const first = `${modules[0]}${modules.length > 1 ? ' and others' : ''}`
+    const fix = `Name those that are needed in extra-paths, or like "!/${modules[0]}" in ${join(root.folder, '.meadowignore')}.`
+    say(`Ignored Python files of ${root.folder} are left out (${modules.length}): ${first}. ${fix}`)
   }
   const links = new Map<string, string>()
   for (const { path, link } of found.values()) if (link !== undefined) links.set(path, link)

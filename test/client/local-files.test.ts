@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -79,8 +79,13 @@ test('what git tracks is kept though it is ignored; .meadowignore rules it all t
   git(join(folder, 'sub'), 'init', '--quiet')
   git(join(folder, 'sub'), 'add', '-f', 'lib/inner.py')
   const files = ['.gitignore', '.meadowignore', 'lib/util.py', 'seen.log', 'sub/lib/inner.py']
-  const said = `Ignored Python files of ${folder} are left out (1): lib/untracked.py`
+  const fix = `Name those that are needed in extra-paths, or like "!/lib/untracked.py" in ${folder}/.meadowignore.`
+  const said = `Ignored Python files of ${folder} are left out (1): lib/untracked.py. ${fix}`
   assert.deepEqual(look({ folder }), { paths: files, said: [said] })
+  const rules = readFileSync(join(folder, '.meadowignore'))
+  writeFileSync(join(folder, '.meadowignore'), `${rules}!/lib/untracked.py\n`)
+  assert.deepEqual(look({ folder }), { paths: [...files, 'lib/untracked.py'].sort(), said: [] })
+  writeFileSync(join(folder, '.meadowignore'), rules)
   rmSync(join(folder, '.git/HEAD'))
   rmSync(join(folder, 'sub'), { recursive: true })
   const { paths, said: why } = look({ folder })
@@ -118,9 +123,13 @@ test('a folder on sys.path is mirrored though git ignores all that Python would 
   const app = look({ folder: join(repo, 'app'), needed: ['part', 'data', 'none'] })
   const part = ['part/.gitkeep', 'part/api_pb2.py', 'part/deep/b_pb2.so']
   assert.deepEqual(app.paths, ['.gitignore', '.meadowignore', 'data/.gitkeep', ...part])
-  assert.equal(app.said.at(-1), `Ignored Python files of ${repo}/app are left out (1): _version.py`)
+  const fix = `Name those that are needed in extra-paths, or like "!/_version.py" in ${repo}/app/.meadowignore.`
+  assert.equal(app.said.at(-1), `Ignored Python files of ${repo}/app are left out (1): _version.py. ${fix}`)
   const without = look({ folder: join(repo, 'app') })
-  assert.equal(without.said.at(-1), `Ignored Python files of ${repo}/app are left out (2): _version.py, …`)
+  assert.equal(
+    without.said.at(-1),
+    `Ignored Python files of ${repo}/app are left out (2): _version.py and others. ${fix}`,
+  )
 })
 
 test('byte code is mirrored where it is all that there is of a module', async (t) => {

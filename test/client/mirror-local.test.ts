@@ -140,7 +140,7 @@ test('a root on sys.path is not emptied by rules from above it', async (t) => {
   const { mirror } = await prepare({ folder: join(repo, 'app') }, { env: { ...env, PYTHONPATH } })
   const files = await Promise.all((mirror?.roots ?? []).map(async (root) => (await bundleOfRoot(api, id, root)).files))
   assert.deepEqual(files, [{}, { 'api_pb2.py': 'g' }])
-  assert.match(said.join('\n'), /^Ignored Python files of .*\/repo\/app are left out \(1\): main\.py$/m)
+  assert.match(said.join('\n'), /^Ignored Python files of .*\/repo\/app are left out \(1\): main\.py\. Name those/m)
 })
 
 test('modes are kept; links stay where they lead inside, and are named where they lead out', async (t) => {
