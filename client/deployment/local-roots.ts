@@ -33,6 +33,11 @@ export interface RootsAsked {
   extraPaths: readonly string[]
 }
 
+/** As many roots as a request may have. */
+const MOST_ROOTS = 100
+/** Of too many, this many are named. */
+const NAMED = 5
+
 /**
  * The project that a working directory is in: the nearest folder with an environment file, up to the top of its git
  * checkout or the home folder; else the folder itself. Of a member of a uv workspace without a lock or requirements of its
@@ -84,7 +89,7 @@ function realHome(): string {
 /**
  * Which folders are mirrored. What lies in another needs no root of its own.
  * @param say is told of what can't be found on the other side
- * @throws {MirrorRefused} for extra paths that are not there, and for folders that nobody means to mirror
+ * @throws {MirrorRefused} for extra paths that are not there, for folders that nobody means to mirror, and for too many
  */
 export function localRoots(asked: RootsAsked, say: (line: string) => void): LocalRoots {
   const roots = new Roots(asked.project, say)
@@ -101,6 +106,13 @@ export function localRoots(asked: RootsAsked, say: (line: string) => void): Loca
       say(`${name} is left out: nothing in ${site} says which version it is, and from where. Install it again.`)
     } else if (files.length > 0) roots.installed(realpathSync(site), files)
     else say(`${name} was installed without a list of its files: what says that it is installed is not mirrored.`)
+  }
+  if (roots.all.length > MOST_ROOTS) {
+    const first = roots.all.slice(0, NAMED).map(({ folder }) => folder)
+    throw new MirrorRefused(
+      `${roots.all.length} folders would be mirrored, and ${MOST_ROOTS} is the most: ${first.join(', ')} and so on`,
+      'Take folders out of PYTHONPATH, .pth files and extra-paths, or name one there that has them in it.',
+    )
   }
   return { roots: roots.all, sysPath: roots.sysPath }
 }

@@ -240,6 +240,22 @@ test('too much is refused before anything is sent, with the biggest files named'
   assert.equal(service.requests, 0)
 })
 
+test('more folders than a request may have are refused before they are looked at, the first ones named', async (t) => {
+  const { folder, project, service, env, said, prepare } = await mirrorSetUp(t)
+  const folders = Array.from({ length: 100 }, (_, n) => join(folder, `lib${n}`))
+  for (const each of folders) await mkdir(each)
+  const PYTHONPATH = folders.join(':')
+  await assert.rejects(prepare({}, { env: { ...env, PYTHONPATH } }), (error: Error & { hint: string }) => {
+    const named = [project, ...folders.slice(0, 4)].join(', ')
+    assert.equal(`${error}`, `MirrorRefused: 101 folders would be mirrored, and 100 is the most: ${named} and so on`)
+    assert.match(error.hint, /^Take folders out of PYTHONPATH/)
+    return true
+  })
+  assert.deepEqual([service.requests, said.length], [0, 1])
+  const { mirror } = await prepare({}, { env: { ...env, PYTHONPATH: folders.slice(1).join(':') } })
+  assert.equal(mirror?.roots.length, 100)
+})
+
 test('an extra path that a link in the project leads out is refused; named itself it is taken', async (t) => {
   const { api, id, folder, project, prepare } = await mirrorSetUp(t)
   await write(folder, { 'data/a.csv': '1', 'key.txt': 'k' })
