@@ -25,7 +25,7 @@ export function freeze({ platform, packages }: LocalInterpreter, which: (each: L
   for (const each of packages) {
     // The environment has a pip of its own.
     if (!which(each) || each.name.toLowerCase() === 'pip') continue
-    if (isSystems(each)) system.push(`${each.name} ${each.version}`)
+    if (isSystems(each)) system.push(`${each.name} ${each.version}`.trim())
     else if (each.version === '' || each.url?.startsWith('file:')) local.push(each)
     else requirements.push(`${lineOf(each)}${markerOf(each, platform)}`)
   }

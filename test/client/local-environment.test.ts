@@ -377,6 +377,7 @@ test("what the system's own installer brought stays away, and is named", async (
   const packages = [
     of('python-apt', { site }),
     of('six', { installer: 'debian' }),
+    of('damaged', { site, version: '' }),
     of('rpm', { installer: 'rpm', url: 'file:///x' }),
     of('kept', {}),
     of('uv-made', { installer: 'uv' }),
@@ -384,7 +385,7 @@ test("what the system's own installer brought stays away, and is named", async (
   const found = await localEnvironment('local', await temporaryFolder(t), { ...PYTHON, packages })
   assert.equal(textOf(found), 'kept==1+ubuntu5\nuv-made==1+ubuntu5\n')
   assert.deepEqual(found.notes, [
-    "Packages of the system's own installer are left out, as no index has them: python-apt 1+ubuntu5, six 1+ubuntu5, rpm 1+ubuntu5.",
+    "Packages of the system's own installer are left out, as no index has them: python-apt 1+ubuntu5, six 1+ubuntu5, damaged, rpm 1+ubuntu5.",
   ])
 })
 
