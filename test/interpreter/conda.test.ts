@@ -207,6 +207,7 @@ const BAD_PIP: [line: string, message: RegExp][] = [
     /^environment\.yml:5: pip: --index-url [^@]*: it holds a user name/,
   ],
   ['git+ssh://git@example.org/six.git', /^environment\.yml:5: pip: git\+ssh.*only git\+https: is supported/],
+  ['-e ./bad', /^bad\/pyproject\.toml:1: Invalid TOML/],
   [
     '--trusted-host example.org',
     /^environment\.yml:5: pip: --trusted-host example\.org: this option is not supported$/,
@@ -214,7 +215,8 @@ const BAD_PIP: [line: string, message: RegExp][] = [
 ]
 for (const [line, message] of BAD_PIP)
   test(`a pip: section is refused by its line: ${line.replace(/\w+@/, '')}`, async () => {
-    const files = { 'environment.yml': PIP(line), 'bad.txt': 'six\n--no-such-option\n' }
+    const bad = { 'bad.txt': 'six\n--no-such-option\n', 'bad/pyproject.toml': '[project\n' }
+    const files = { 'environment.yml': PIP(line), ...bad }
     await assert.rejects(load(files, 'environment.yml'), { name: 'EnvironmentFileError', message, hint: /./ })
   })
 

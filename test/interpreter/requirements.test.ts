@@ -234,6 +234,13 @@ two @ file:./.meadow-git/1 ; sys_platform == "linux"
     await assert.rejects(load(files), /^EnvironmentFileError: pyproject\.toml: is not UTF-8$/)
   })
 
+  test('a project that is named, whose pyproject.toml is not well formed', async () => {
+    const files = { 'requirements.txt': 'six\n-e .\n', 'pyproject.toml': '[project]\nname = "x\n' }
+    await assert.rejects(load(files), { file: 'pyproject.toml', line: 2, hint: /must be TOML/ })
+    const shape = { 'requirements.txt': './sub\n', 'sub/pyproject.toml': '[project]\noptional-dependencies = []\n' }
+    await assert.rejects(load(shape), /^EnvironmentFileError: sub\/pyproject\.toml:2: \S+ is not a table$/)
+  })
+
   test('a file that is not there', async () => {
     await assert.rejects(load({}), /requirements.txt: there is no such file/)
   })

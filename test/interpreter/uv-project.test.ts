@@ -149,6 +149,38 @@ describe('what is wrong with a file', () => {
       /project\.dependencies is not a list/,
       /list of strings/,
     ],
+    [
+      'extras that are no table',
+      { 'pyproject.toml': `${PROJECT}optional-dependencies = ["pytest"]\n` },
+      'pyproject.toml',
+      'pyproject.toml:4',
+      /project\.optional-dependencies is not a table/,
+      /\[project\.optional-dependencies\], and below it .* a list for each name/,
+    ],
+    [
+      'groups that are no table',
+      { 'pyproject.toml': `dependency-groups = ["pytest"]\n${PROJECT}` },
+      'pyproject.toml',
+      'pyproject.toml:1',
+      /dependency-groups is not a table/,
+      /a list for each name/,
+    ],
+    [
+      'groups of a uv before groups that are no list',
+      { 'uv.lock': LOCK, 'pyproject.toml': `${PROJECT}[tool.uv]\ndev-dependencies = true\n` },
+      'uv.lock',
+      'pyproject.toml:5',
+      /tool\.uv\.dev-dependencies is not a list/,
+      /list of strings/,
+    ],
+    [
+      'settings of uv that are no TOML',
+      { 'uv.lock': LOCK, 'pyproject.toml': PROJECT, 'uv.toml': 'offline = \n' },
+      'uv.lock',
+      'uv.toml:1',
+      /TOML/,
+      /TOML/,
+    ],
   ] as const) {
     test(what, async () => {
       const error = await refused(files, interpreter)

@@ -3,7 +3,7 @@ import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Requirement } from '../lock.ts'
 import { lineAt } from './lock-places.ts'
-import { readToml, tableAt, texts } from './read-toml.ts'
+import { isTable, readToml, tableAt, texts } from './read-toml.ts'
 import { parseRequirement } from './requirement-lines.ts'
 
 /** A requirement that a pyproject.toml names, and for whom. */
@@ -37,6 +37,7 @@ export interface Project {
  */
 export function readProject(file: string, text: string): Project {
   const content = readToml(file, text, 'Correct this line; the file must be TOML.')
+  for (const keys of TABLES) checkTable(file, text, content, keys)
   const project = tableAt(content, 'project')
   const { name, 'requires-python': requiresPython } = project
   const { package: asPackage } = tableAt(content, 'tool', 'uv')
@@ -54,7 +55,22 @@ export function readProject(file: string, text: string): Project {
     add(list, `project.optional-dependencies.${extra}`, { extra: normalizeName(extra) })
   for (const [group, list] of Object.entries(tableAt(content, 'dependency-groups')))
     add(list, `dependency-groups.${group}`, { group: normalizeName(group) })
+  requirementList(file, text, 'tool.uv.dev-dependencies', tableAt(content, 'tool', 'uv')['dev-dependencies'])
   return found
+}
+
+/** What is read here or by the resolver, and must be a table where it is there. */
+const TABLES = [['project'], ['project', 'optional-dependencies'], ['dependency-groups'], ['tool'], ['tool', 'uv']]
+
+/** @throws {EnvironmentFileError} */
+function checkTable(file: string, text: string, content: TomlTable, keys: string[]): void {
+  const value = tableAt(content, ...keys.slice(0, -1))[keys.at(-1) ?? '']
+  if (value === undefined || isTable(value)) return
+  const field = keys.join('.')
+  const lists =
+    field.endsWith('dependencies') || field.endsWith('groups') ? ', a list for each name: dev = ["name>=1"]' : ''
+  const hint = `Write [${field}], and below it what it holds${lists}.`
+  throw new EnvironmentFileError(file, lineOfKey(text, field), `${field} is not a table`, hint)
 }
 
 /** @throws {EnvironmentFileError} where it is no list of requirements; groups may hold `{include-group = "…"}` too */
@@ -64,13 +80,18 @@ function requirementList(file: string, text: string, field: string, list: unknow
     (field.startsWith('dependency-groups') && typeof each === 'object' && each !== null && 'include-group' in each)
   if (list === undefined) return []
   if (Array.isArray(list) && list.every(fits)) return list
-  const key = field.slice(field.lastIndexOf('.') + 1).replace(/[^\w-]/g, '.')
   throw new EnvironmentFileError(
     file,
-    lineAt(text, new RegExp(`^"?${key}"?\\s*=`, 'm').exec(text)?.index),
+    lineOfKey(text, field),
     `${field} is not a list of requirements`,
     'Write it as a list of strings: ["name>=1", "other"].',
   )
+}
+
+/** Where a field gets its value, by the last of its keys. */
+function lineOfKey(text: string, field: string): number | undefined {
+  const key = field.slice(field.lastIndexOf('.') + 1).replace(/[^\w-]/g, '.')
+  return lineAt(text, new RegExp(`^[ \\t]*\\[*(?:[\\w-]+\\.)*"?${key}"?\\s*[=\\]]`, 'm').exec(text)?.index)
 }
 
 function requirement(file: string, text: string, written: string): Requirement {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { posix } from 'node:path'
 import { requirementsClosure } from '../../../common/requirements-closure.ts'
 import type { Artifact, Lock } from '../lock.ts'
 import { descriptions } from '../project-files.ts'
@@ -7,6 +8,7 @@ import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import { explainUv } from './explain-uv.ts'
 import type { CodeFiles, Format, Place } from './format.ts'
 import { placeOfText } from './lock-places.ts'
+import { readProject } from './project.ts'
 import { refusalHint } from './refusal-hint.ts'
 import { type Contents, type Row, readContents } from './requirement-contents.ts'
 import { isExact } from './requirement-lines.ts'
@@ -67,7 +69,12 @@ export async function loadRequirements(code: CodeFiles, named: Named): Promise<E
   const files = await requirementsClosure((file) => code.read(file), named.path)
   const contents = readContents({ ...named, files }, new Set(await code.paths()))
   const folders = contents.sources.projects.map(({ path }) => path)
-  return { ...(await descriptions(code, folders)), ...files }
+  const described = await descriptions(code, folders)
+  for (const file of folders.map((folder) => posix.join(folder, 'pyproject.toml'))) {
+    const text = described[file]
+    if (text !== undefined) readProject(file, text)
+  }
+  return { ...described, ...files }
 }
 
 /** Wheels and source distributions of the code that loaded files name: their sha256 in hex. */

@@ -10,6 +10,7 @@ import type { Format, Place } from './format.ts'
 import { UV_TOML } from './loaded-projects.ts'
 import { lineAt, placeOfPackage } from './lock-places.ts'
 import { type ProjectRequirement, readProject } from './project.ts'
+import { readToml } from './read-toml.ts'
 import { requiredText } from './required-text.ts'
 import { uvChoice } from './uv-choice.ts'
 import { checkFolderFiles, folderFiles, withFolderHashes } from './uv-lock-files.ts'
@@ -29,7 +30,10 @@ export const uvLockFormat: Format = {
     const files = await withLocalProjects(code, root, text)
     const settings = posix.join(posix.dirname(path), UV_TOML)
     const uv = await code.read(settings)
-    if (uv) files[settings] = environmentText(settings, uv)
+    if (uv) {
+      files[settings] = environmentText(settings, uv)
+      readToml(settings, files[settings], 'Correct this line; the file must be TOML.')
+    }
     await addProjects(code, files, localProjects(path, lock))
     checkFolderFiles(path, lock, new Set(await code.paths()))
     return { [path]: lock, ...files }
