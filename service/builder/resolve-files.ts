@@ -7,6 +7,7 @@ import { resolveAlone, type Target } from './resolve-alone.ts'
 import type { PoolRequest, ResolverPool } from './resolver-pool.ts'
 import { StagedSources } from './staged-sources.ts'
 import { NEEDS_BUILD, OVERRIDES, PROJECT_CONFIG, uvCompileArguments, uvProjectConfig } from './uv.ts'
+import { tablesOf } from './uv-project.ts'
 
 interface FilesParts {
   context: BuilderContext
@@ -69,7 +70,8 @@ async function resolveStaged(
     if (staged?.hasArchives)
       return await chosen(await resolveAlone(parts, at, whole, { staged, builds: false, sources }, options))
     const uv = uvCompileArguments(at.probe, { ...whole, sources })
-    const resolved = await pool.ask({ ...about, files, arguments: uv }, options)
+    const tables = tablesOf(files, (path) => staged?.counts(path) ?? true)
+    const resolved = await pool.ask({ ...about, files, tables, arguments: uv }, options)
     return staged && staged.lock(resolved.text) !== resolved.text ? await chosen(resolved.text) : resolved
   } catch (error) {
     if (!needsBuild(error) || !canBuild) throw error

@@ -8,6 +8,7 @@ import type { Target } from './resolve-alone.ts'
 import { resolveFiles } from './resolve-files.ts'
 import type { ResolverPool } from './resolver-pool.ts'
 import { uvExportArguments } from './uv.ts'
+import { tablesOf } from './uv-project.ts'
 
 interface ResolverParts {
   context: BuilderContext
@@ -36,7 +37,8 @@ export function resolverFor(parts: ResolverParts, target: Target, options: Resol
     }
     if ('uvLock' in request) {
       const { files, uvLock } = request
-      return await pool.ask({ ...about, files, arguments: uvExportArguments(uvLock, request), uvLock }, options)
+      const ask = { files, tables: tablesOf(files), arguments: uvExportArguments(uvLock, request), uvLock }
+      return await pool.ask({ ...about, ...ask }, options)
     }
     if ('conda' in request) return await conda.solve(request.conda, options)
     if ('poetry' in request) {

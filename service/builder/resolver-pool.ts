@@ -1,3 +1,4 @@
+import type { TomlTable } from 'smol-toml'
 import type { Artifact } from '../interpreter/lock.ts'
 import type { InstalledPackage } from '../interpreter/probe.ts'
 import {
@@ -46,7 +47,10 @@ export type PoolRequest = {
   universal?: Lookups
   /** A project to be added to the lock, editable. */
   project?: { name: string; folder: string }
-} & ({ files: EnvironmentFiles; arguments: string[] } | { lock: string; folder?: string })
+} & (
+  | { files: EnvironmentFiles; tables: Record<string, TomlTable>; arguments: string[] }
+  | { lock: string; folder?: string }
+)
 
 /** How uv looks one release up that `one.txt` names. */
 export interface Lookups {

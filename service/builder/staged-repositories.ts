@@ -2,6 +2,7 @@ import { posix } from 'node:path'
 import { EnvironmentFileError } from '../../common/environment-file-error.ts'
 import { gitSource } from '../interpreter/formats/git-sources.ts'
 import { lineAt } from '../interpreter/formats/lock-places.ts'
+import { readProject } from '../interpreter/formats/project.ts'
 import { isOneLine } from '../interpreter/formats/resolver-line.ts'
 import { projectFiles } from '../interpreter/project-files.ts'
 import { type GitSource, type Repository, ResolverRefused } from '../interpreter/resolution.ts'
@@ -29,6 +30,8 @@ export class StagedRepositories {
   /** What the resolver reads of them, and what it reads instead of files that name them. */
   readonly files: EnvironmentFiles = {}
   readonly fetched: Fetched[] = []
+  /** The pyproject.toml files that count, among those of whole repositories. */
+  readonly reached = new Set<string>()
   readonly #options: ResolveOptions
   readonly #isProject: boolean
   readonly #described = new Set<string>()
@@ -84,12 +87,14 @@ export class StagedRepositories {
     }
     Object.assign(this.files, found)
     if (this.#isProject) await this.followProjects(own, found)
+    else if (found[own] !== undefined) this.reached.add(readProject(own, found[own]).file)
     for (const [path, text] of Object.entries(found)) await this.follow(path, text)
   }
 
   /** Repositories that projects of uv ask for. */
   async followProjects(own: string, files: EnvironmentFiles): Promise<void> {
     for (const path of reachedFrom(own, files)) {
+      this.reached.add(path)
       const folders = await withFolders(path, files[path] ?? '', async (repository) => {
         return posix.join(await this.#placeOf(repository), repository.subdirectory ?? '')
       })

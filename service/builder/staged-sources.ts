@@ -45,6 +45,12 @@ export class StagedSources {
     return staged
   }
 
+  /** Whether a file matters that the resolver gets: what there is besides, as for tests, may be anything. */
+  counts(path: string): boolean {
+    const isOfCode = this.#sources.projects.some(({ path: at }) => posix.join(at, 'pyproject.toml') === path)
+    return isOfCode || this.#repositories.reached.has(path)
+  }
+
   /** Whether the resolver needs files that are not text. */
   get hasArchives(): boolean {
     return this.#sources.files.length > 0

@@ -2,13 +2,28 @@ import { posix } from 'node:path'
 import { stringify, type TomlTable, type TomlValue } from 'smol-toml'
 import { normalizeName } from '../../common/package-name.ts'
 import { gitEntry, gitRequirement } from '../interpreter/formats/git-sources.ts'
+import { readProject } from '../interpreter/formats/project.ts'
 import { isTable, readToml, tableAt } from '../interpreter/formats/read-toml.ts'
 import type { Repository } from '../interpreter/resolution.ts'
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
 
 /** A file that describes a project to uv. */
 export const IS_PROJECT = /(?:^|\/)pyproject\.toml$/
+const IS_SETTINGS = /(?:^|\/)(?:pyproject|uv)\.toml$/
 const HINT = 'Correct this line; the file must be TOML.'
+
+/**
+ * The pyproject.toml and uv.toml files as they read, for a program whose own reader knows less of TOML than uv does.
+ * @param counts whether a file matters; the others may be anything
+ * @throws {EnvironmentFileError} where one that counts is not well formed
+ */
+export function tablesOf(
+  files: EnvironmentFiles,
+  counts: (path: string) => boolean = () => true,
+): Record<string, TomlTable> {
+  const read = Object.entries(files).filter(([path]) => IS_SETTINGS.test(path) && counts(path))
+  return Object.fromEntries(read.map(([path, text]) => [path, readToml(path, text, HINT)]))
+}
 
 /** Gives the folder that the resolver finds a package of a repository in, from the root of all files. */
 export type PlaceOf = (repository: Repository) => Promise<string>
@@ -61,7 +76,7 @@ export function reachedFrom(own: string, files: EnvironmentFiles): string[] {
     const text = files[path]
     if (text === undefined || found.has(path)) return
     found.add(path)
-    for (const [name, entries] of Object.entries(tableAt(readToml(path, text, HINT), 'tool', 'uv', 'sources'))) {
+    for (const [name, entries] of Object.entries(tableAt(readProject(path, text).content, 'tool', 'uv', 'sources'))) {
       for (const entry of [entries].flat().filter(isTable)) {
         if (typeof entry.path === 'string') visit(posix.join(posix.dirname(path), entry.path, 'pyproject.toml'))
         if (entry.workspace === true) for (const member of named(name, files)) visit(member)

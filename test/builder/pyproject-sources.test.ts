@@ -94,6 +94,25 @@ describe('git', () => {
     })
   }
 
+  test('what a repository holds for its tests may be anything; what counts must be well formed', async () => {
+    const fixtures = {
+      'tests/bad/pyproject.toml': ']no TOML',
+      'tests/worse/pyproject.toml': member('worse', ['idna=3.7']),
+    }
+    const ash = await repository('ash', { 'pyproject.toml': member('ash', ['idna==3.7'], BUILD), ...fixtures })
+    const asking = (name: string) => ({ 'pyproject.toml': member('wood', [`${name} @ git+${host.url}${name}.git`]) })
+    assert.deepEqual(rows(await resolve(asking('ash'))), [`ash vcs ${ash}`, 'idna wheel 3.7'])
+    await repository('bad', { 'pyproject.toml': '[project\n' })
+    await assert.rejects(
+      resolve(asking('bad')),
+      /^ResolutionFailed: pyproject\.toml:4: http\S+bad\.git: pyproject\.toml:1: Invalid TOML/,
+    )
+    await assert.rejects(
+      resolve({ 'requirements.txt': `six\nbad @ git+${host.url}bad.git\n` }, { interpreter: 'requirements.txt' }),
+      /^ResolutionFailed: requirements\.txt:2: http\S+bad\.git: pyproject\.toml:1: Invalid TOML/,
+    )
+  })
+
   test('what a repository names in its turn that is not supported', async () => {
     const ssh = '[tool.uv.sources]\nash = { git = "ssh://git@example.org/ash.git" }\n'
     await repository('far', { 'pyproject.toml': member('far', ['ash'], ssh) })

@@ -74,6 +74,14 @@ test('the project itself, where it is a package, and what it depends on by path'
   assert.deepEqual(names(await resolve(virtual, { interpreter: 'py/pyproject.toml' })), ['elm', 'idna', 'six'])
 })
 
+test('TOML as uv takes it, and Python does not yet', async () => {
+  const files = {
+    'pyproject.toml': `${PYPROJECT.replace('"idna==3.7"', '"oak"')}[tool.uv.sources]\noak = {\n  path = "oak",\n}\n`,
+    'oak/pyproject.toml': '[project]\nname = "oak"\nversion = "1"\ndependencies = ["six==1.16.0"]\n',
+  }
+  assert.deepEqual(names(await resolve(files)), ['oak', 'six'])
+})
+
 test('a release that was yanked is taken where it is asked for, and said', async () => {
   const lines: string[] = []
   const spec = await loadSpec(codeFiles({ 'pyproject.toml': PYPROJECT.replace('"idna==3.7"', '"attrs==21.1.0"') }), {

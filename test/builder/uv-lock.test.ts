@@ -253,6 +253,18 @@ for (const python of ['3.9', '3.13'] as const) {
   })
 }
 
+test('TOML as uv takes it, and Python does not yet', async () => {
+  const oak = '[project]\nname = "oak"\nversion = "1"\n'
+  const text = `${PYPROJECT.replace('"idna==3.7"', '"oak"')}[tool.uv.sources]\noak = {\n  path = "oak",\n}\n`
+  const files = { 'pyproject.toml': text, 'oak/pyproject.toml': oak }
+  const locked = { ...files, 'uv.lock': await uvLock(parts, files) }
+  const lines: string[] = []
+  assert.deepEqual(pins(await resolve(locked, {}, lines)), ['iniconfig==2.0.0', 'oak==0'])
+  assert.deepEqual(lines, [])
+  const error = await refusal(resolve({ ...locked, 'pyproject.toml': text.replace('"oak"', '"attrs", "oak"') }))
+  assert.match(error.message, /^pyproject\.toml:6: .* asks for attrs, and uv\.lock was made before it did$/)
+})
+
 test('in a sub-folder', async () => {
   const files = { 'py/pyproject.toml': PYPROJECT, 'py/uv.lock': lock }
   assert.deepEqual(pins(await resolve(files, { interpreter: 'py/uv.lock' })), ['idna==3.7', 'iniconfig==2.0.0'])

@@ -2,6 +2,7 @@
 
 Each line on stdin is a request and gets one line on stdout, until stdin ends; {} gets {}:
   {"files": {path: text}, "arguments": [of uv], "lock": text}  one of arguments (to make the lock) and lock
+  "tables": {path: {...}}                                       what of the files is TOML, read: uv takes more than Python's reader
   "markers": {...}, "tags": [...]                               of the environment
   "hashes": {name: [sha256, ...]} or null                       what the user's own hashes allow
   "index": url                                                  where files came from whose origin the lock leaves out
@@ -19,6 +20,7 @@ Another question, with an answer of its own, is that of yanked.py.
 import json
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 from choose import choose, read_lock
@@ -52,6 +54,8 @@ def serve():
             reply = {"text": text, "artifacts": choose(read_lock(text), request), "notes": request.get("notes", [])}
         except Failed as error:
             reply = {"failed": error.step, "message": str(error), "package": error.package}
+        except tomllib.TOMLDecodeError as error:
+            reply = {"failed": "lock", "message": f"it is no TOML: {error}", "package": None}
         served += 1
         print(json.dumps(reply), flush=True)
 

@@ -31,7 +31,7 @@ def remember_index(arguments, folder):
 def run_uv(request, fresh, limit=None):
     """The pylock.toml that uv makes of the request's files; within so many seconds, where there is a limit."""
     with tempfile.TemporaryDirectory() as folder:
-        check_requirements(request["files"])
+        check_requirements(request.get("tables", {}))
         for path, text in request["files"].items():
             target = Path(folder, path)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def run_uv(request, fresh, limit=None):
         # Only of a lock that uv can read, and before a group that it does not have yet is called missing.
         unknown = []
         if request.get("uvLock") and (done.returncode == 0 or "is not defined in" in done.stderr):
-            unknown = check_fresh(request["files"], request["uvLock"], request["markers"]["python_full_version"])
+            unknown = check_fresh(request["files"], request["tables"], request["uvLock"], request["markers"]["python_full_version"])
         if done.returncode == 0:
             # A release that was yanked, for one.
             warnings = re.findall(r"^warning: (.+)$", done.stderr.replace(folder + "/", ""), re.M)

@@ -27,7 +27,7 @@ exec(sys.argv[-1])
 """
 
 
-def check_fresh(files, lock_path, version):
+def check_fresh(files, tables, lock_path, version):
     """Refuses a lock that "uv lock" would make anew for these projects.
 
     :param version: of the target's Python
@@ -36,8 +36,8 @@ def check_fresh(files, lock_path, version):
     with tempfile.TemporaryDirectory() as folder:
         try:
             lock = tomllib.loads(files[lock_path])
-            uv = settings(files, lock_path)
-            tree = {**files, **links(uv, lock_path), **readable(files, lock_path, lock, folder)}
+            uv = settings(tables, lock_path)
+            tree = {**files, **links(uv, lock_path), **readable(tables, lock_path, lock, folder)}
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Failed("lock", f"it is not as uv writes it: {type(error).__name__}: {error}") from error
         done = judged(folder, tree, posixpath.dirname(lock_path), version, indexes(uv, lock))
@@ -47,7 +47,7 @@ def check_fresh(files, lock_path, version):
     reason = re.search(r"existing lockfile due to (.+(?:\n  (?:Requested|Existing): .+)*)", said)
     reason = reason or re.search("incompatible with the project's (Python requirement: .+)", said)
     if reason is not None:
-        raise stale(reason[1], files, lock_path)
+        raise stale(reason[1], files, tables, lock_path)
     error = "\n".join(line for line in said.splitlines() if not re.match(r"(DEBUG|TRACE|INFO|Using|warning)\b", line))
     if not re.search(r"network was disabled|not found at|does not exist|No such file", error, re.I):
         raise Failed("uv", error)
@@ -70,13 +70,13 @@ def judged(folder, tree, project, version, options):
     return subprocess.run(command, cwd=Path(folder, project), capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
-def readable(files, lock_path, lock, tree):
+def readable(tables, lock_path, lock, tree):
     """The lock and the projects without what can't be looked at here, as they are where the code is in the folder `tree`.
 
     These are files that are packages, and requirements that only a build backend knows. The version of a project counts
     for nothing: its code is taken as it is.
     """
-    projects = projects_of(files)
+    projects = projects_of(tables)
     members = {canonicalize_name(name) for name in lock.get("manifest", {}).get("members", [])}
     found = {}
     for package in lock.get("package", []):
@@ -157,13 +157,13 @@ def without_archives(lock):
     return {**lock, "package": found}
 
 
-def settings(files, lock_path):
+def settings(tables, lock_path):
     """What the root of a workspace says to uv, or `uv.toml` beside it instead."""
     folder = posixpath.dirname(lock_path)
-    own = files.get(posixpath.join(folder, "uv.toml"))
+    own = tables.get(posixpath.join(folder, "uv.toml"))
     if own is not None:
-        return tomllib.loads(own)
-    return projects_of(files).get(posixpath.join(folder, "pyproject.toml"), {}).get("tool", {}).get("uv", {})
+        return own
+    return tables.get(posixpath.join(folder, "pyproject.toml"), {}).get("tool", {}).get("uv", {})
 
 
 def indexes(uv, lock):

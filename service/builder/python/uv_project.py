@@ -10,9 +10,9 @@ from packaging.utils import canonicalize_name
 from failed import Failed
 
 
-def projects_of(files):
+def projects_of(tables):
     """The pyproject.toml files by their path."""
-    return {path: tomllib.loads(text) for path, text in files.items() if posixpath.basename(path) == "pyproject.toml"}
+    return {path: content for path, content in tables.items() if posixpath.basename(path) == "pyproject.toml"}
 
 
 def scopes_of(content):
@@ -43,9 +43,9 @@ def members(groups, name, within):
     return found
 
 
-def check_requirements(files):
+def check_requirements(tables):
     """uv takes a project whose requirements it can't read for one that only its build backend knows."""
-    for path, content in projects_of(files).items():
+    for path, content in projects_of(tables).items():
         for texts in scopes_of(content).values():
             for text in texts:
                 try:

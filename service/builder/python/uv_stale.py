@@ -23,11 +23,11 @@ SETTINGS = {
 }
 
 
-def stale(reason, files, lock_path):
+def stale(reason, files, tables, lock_path):
     """The refusal. Its package is what the line at fault says: a requirement, or the name of a setting or source."""
     what, *shown = reason.split("\n")
     root = posixpath.join(posixpath.dirname(lock_path), "pyproject.toml")
-    projects, lock = projects_of(files), tomllib.loads(files[lock_path])
+    projects, lock = projects_of(tables), tomllib.loads(files[lock_path])
     if "members" in what and len(shown) == 2:
         # A lone project is no member of anything.
         there = [package["name"] for package in lock.get("package", [])]
