@@ -183,6 +183,11 @@ describe('the code', () => {
       ),
       'packages/elm/pyproject.toml': member('elm', [], BUILD),
     }
+    const wrong = { ...files, 'packages/elm/pyproject.toml': member('elm', ['six=1.16.0']) }
+    await assert.rejects(resolve(wrong, { interpreter: 'packages/oak/pyproject.toml' }), {
+      message: /^packages\/elm\/pyproject\.toml:4: packages\/elm\/pyproject\.toml asks for 'six=1\.16\.0': /,
+      hint: /a requirement looks like name==1\.2\.3/,
+    })
     assert.deepEqual(rows(await resolve(files, { interpreter: 'packages/oak/pyproject.toml' })), [
       'elm directory packages/elm',
       'oak directory packages/oak',

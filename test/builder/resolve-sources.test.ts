@@ -40,6 +40,16 @@ describe('projects of the code', () => {
     assert.deepEqual(lines, [])
   })
 
+  test('one that asks for what is no requirement: named by its line', async () => {
+    const files = {
+      'requirements.txt': 'six\n-e ./libs/lib\n',
+      'libs/lib/pyproject.toml': pyproject('lib', ['idna=3.7']),
+    }
+    const { message, hint } = await refused(files)
+    assert.match(message, /^libs\/lib\/pyproject\.toml:7: libs\/lib\/pyproject\.toml asks for 'idna=3\.7': /)
+    assert.match(hint, /a requirement looks like name==1\.2\.3/)
+  })
+
   test('one whose setup.py must be run is run in the base, not in the builder', async () => {
     const lines: string[] = []
     const files = {
@@ -141,6 +151,13 @@ describe('git repositories', () => {
       ['one', 'vcs', commit, undefined],
       ['two', 'vcs', commit, undefined],
     ])
+  })
+
+  test('one that asks for what is no requirement: named by the line that asks for it', async () => {
+    const typo = await TestRepository.make(join(parts.folder, 'git/typo.git'))
+    await typo.commit({ 'pyproject.toml': pyproject('typo', ['idna=3.7']) }, { ref: 'refs/heads/main' })
+    const { message } = await refused({ 'requirements.txt': `six\ntypo @ git+${host.url}typo.git@main\n` })
+    assert.match(message, /^requirements\.txt:2: git\+http\S+typo\.git@main\/pyproject\.toml asks for 'idna=3\.7'/)
   })
 
   test('what a repository asks for in its turn is one line to the resolver, or refused', async () => {

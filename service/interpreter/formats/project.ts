@@ -2,6 +2,9 @@ import type { TomlTable } from 'smol-toml'
 import { EnvironmentFileError } from '../../../common/environment-file-error.ts'
 import { normalizeName } from '../../../common/package-name.ts'
 import type { Requirement } from '../lock.ts'
+import type { ResolverRefused } from '../resolution.ts'
+import type { EnvironmentFiles } from '../spec.ts'
+import type { Place } from './format.ts'
 import { lineAt } from './lock-places.ts'
 import { isTable, readToml, tableAt, texts } from './read-toml.ts'
 import { parseRequirement } from './requirement-lines.ts'
@@ -97,6 +100,15 @@ function lineOfKey(text: string, field: string): number | undefined {
 function requirement(file: string, text: string, written: string): Requirement {
   const { name = '', text: said } = parseRequirement(written)
   return { name, text: said, file, line: lineOfText(text, written) }
+}
+
+/** Where one of several projects asks for what is no requirement, as the resolver says it. */
+export function placeOfRequirement(
+  files: EnvironmentFiles,
+  { message, package: written = '' }: ResolverRefused,
+): Place | undefined {
+  const file = Object.keys(files).find((each) => message.startsWith(`${each} asks for `))
+  return file === undefined ? undefined : { file, line: lineOfText(files[file] ?? '', written) }
 }
 
 /** The line in which a string stands; the first where nothing can be found, as for one that is written with escapes. */

@@ -10,7 +10,7 @@ import { explainUv } from './explain-uv.ts'
 import type { Format } from './format.ts'
 import { LoadedProjects, UV_TOML } from './loaded-projects.ts'
 import { placeOfText } from './lock-places.ts'
-import { type Project, type ProjectRequirement, readProject } from './project.ts'
+import { type Project, type ProjectRequirement, placeOfRequirement, readProject } from './project.ts'
 import { checkProject, checkSources, dynamicNeed } from './pyproject-checks.ts'
 import { tableAt } from './read-toml.ts'
 import { refusalHint } from './refusal-hint.ts'
@@ -122,21 +122,21 @@ function unpinned(rows: ProjectRequirement[], artifacts: Artifact[]): string[] {
 
 function explain(error: ResolverRefused, spec: InterpreterSpec, { requirements }: Project): ResolutionFailed {
   if (error.step === 'uv') return explainUv(error, spec, requirements)
-  const place = placeOfText(spec.files, addressOf(error))
-  const row = requirements.find(({ name, text }) => name === error.package || text === error.package)
-  const message = error.package === undefined ? error.message : `${error.package}: ${error.message}`
+  const isWritten = error.step === 'requirement'
+  const place = (isWritten && placeOfRequirement(spec.files, error)) || placeOfText(spec.files, addressOf(error))
+  const row = requirements.find(({ name }) => name === error.package)
+  const message = error.package === undefined || isWritten ? error.message : `${error.package}: ${error.message}`
   const { file = spec.path, line } = place ?? row ?? {}
   return new ResolutionFailed(file, line, message, hintFor(error, spec.path))
 }
 
 /** The address that an error is about, as the files have it; empty where it is about none. */
 function addressOf({ step, message, url }: ResolverRefused): string {
-  if (step !== 'git') return url ?? ''
+  if (step !== 'git' && step !== 'requirement') return url ?? ''
   return /\b(?:https?|file):\/\/[^\s@]+/.exec(message)?.[0].replace(/:$/, '') ?? ''
 }
 
 function hintFor(error: ResolverRefused, path: string): string {
-  if (error.step === 'requirement') return 'Correct this line: a requirement looks like name==1.2.3 or name>=1,<2.'
   if (error.step === 'platform') return 'Exclude it by that marker where it is asked for.'
   return (
     refusalHint(error) ?? `Ask in ${posix.basename(path)} for a version that has files for this Python and platform.`

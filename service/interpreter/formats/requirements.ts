@@ -8,7 +8,7 @@ import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import { explainUv } from './explain-uv.ts'
 import type { CodeFiles, Format, Place } from './format.ts'
 import { placeOfText } from './lock-places.ts'
-import { readProject } from './project.ts'
+import { placeOfRequirement, readProject } from './project.ts'
 import { refusalHint } from './refusal-hint.ts'
 import { type Contents, type Row, readContents } from './requirement-contents.ts'
 import { isExact } from './requirement-lines.ts'
@@ -122,16 +122,18 @@ function placeOf(rows: Row[], name: string): Place | undefined {
 
 function explain(error: ResolverRefused, spec: InterpreterSpec, { rows, texts }: Contents): ResolutionFailed {
   if (error.step === 'uv') return explainUv(error, { ...spec, files: { ...spec.files, ...texts } }, rows)
-  const place =
-    error.step === 'git'
-      ? rows.find(({ git }) => git !== undefined && error.message.includes(git))
-      : error.package === undefined
-        ? placeOfText(spec.files, error.url ?? '')
-        : placeOf(rows, error.package)
-  const about = error.package === undefined ? '' : `${error.package}: `
+  const place = placeOfRefusal(error, spec, rows)
+  const about = error.package === undefined || error.step === 'requirement' ? '' : `${error.package}: `
   const hint =
     error.step === 'hash'
       ? 'Write the hashes of all packages, dependencies included: "uv pip compile --generate-hashes" makes such a file.'
       : 'Ask for a version that has files for this Python and platform, or another Python version.'
   return new ResolutionFailed(place?.file ?? spec.path, place?.line, about + error.message, refusalHint(error) ?? hint)
+}
+
+function placeOfRefusal(error: ResolverRefused, { files }: InterpreterSpec, rows: Row[]): Place | undefined {
+  const ofGit = () => rows.find(({ git }) => git !== undefined && error.message.includes(git))
+  if (error.step === 'requirement') return placeOfRequirement(files, error) ?? ofGit()
+  if (error.step === 'git') return ofGit()
+  return error.package === undefined ? placeOfText(files, error.url ?? '') : placeOf(rows, error.package)
 }
