@@ -210,6 +210,14 @@ describe('poetry.lock', () => {
       assert.match(hint, /^Lock a version that has files for Python 3\.11\.\d+ on x86_64 .*: "poetry update idna"\.$/)
     })
 
+    test('a package for other systems only, with the marker that excludes it', async () => {
+      const files = { 'pyproject.toml': poetryProject(['pywin32 = "308"']) }
+      const locked = { ...files, 'poetry.lock': await poetryLock(parts.context, '2.5', files) }
+      const { message, hint } = await refused(locked)
+      assert.match(message, /^pyproject\.toml:9: pywin32: .* for Windows only.*: pywin32 ; sys_platform == "win32"$/)
+      assert.match(hint, /^Exclude it by that marker where it is asked for\. Run "poetry lock"/)
+    })
+
     test('a path outside of the repository', async () => {
       const path =
         '[[package]]\nname = "tool"\nversion = "1"\noptional = false\npython-versions = "*"\ngroups = ["main"]\nfiles = []\n\n[package.source]\ntype = "directory"\nurl = "../tool"\n\n'
