@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import type { InterpreterRequest } from '../../common/contract.ts'
 import { loadSpec, locate } from '../../service/interpreter/formats.ts'
+import type { Lock } from '../../service/interpreter/lock.ts'
 import { STEP, testBase } from '../support/builder.ts'
 import { codeFiles } from '../support/code-files.ts'
 import { publicIndex } from '../support/index-server.ts'
@@ -118,6 +119,30 @@ describe('poetry.lock', () => {
       lines.some((line) => /^attrs 21\.1\.0 was yanked: \S/.test(line)),
       lines.join('\n'),
     )
+  })
+
+  describe('a release of old, with files whose names are none today', () => {
+    const files = { 'pyproject.toml': poetryProject(['pytz = "2015.7"']), 'poetry.lock': '' }
+    before(async () => {
+      files['poetry.lock'] = await poetryLock(parts.context, '2.5', { 'pyproject.toml': files['pyproject.toml'] })
+    })
+    const without = (names: string) =>
+      resolve({
+        ...files,
+        'poetry.lock': files['poetry.lock'].replace(new RegExp(`^ *\\{file = "pytz-.*(?:${names})".*\n`, 'gm'), ''),
+      })
+    const found = ({ artifacts }: Lock) => artifacts.find(({ name }) => name === 'pytz')
+
+    test('its wheel is taken', async () => {
+      assert.match(files['poetry.lock'], /pytz-2015\.7\.tar\.bz2/)
+      assert.equal(found(await resolve(files))?.filename, 'pytz-2015.7-py2.py3-none-any.whl')
+    })
+
+    test('a source alone is taken by its URL', async () => {
+      const { kind, version, filename, url } = found(await without('whl|tar\\.gz|zip')) ?? {}
+      assert.deepEqual([kind, version, filename], ['sdist', '2015.7', 'pytz-2015.7.tar.bz2'])
+      assert.match(url ?? '', /^https:.*\/pytz-2015\.7\.tar\.bz2$/)
+    })
   })
 
   describe('what is wrong', () => {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EnvironmentFileError } from '../../common/environment-file-error.ts'
-import { loadSpec, locate } from '../../service/interpreter/formats.ts'
+import { loadSpec, locate, lockSpec } from '../../service/interpreter/formats.ts'
+import { ResolverRefused } from '../../service/interpreter/resolution.ts'
 import { codeFiles } from '../support/code-files.ts'
+import { exampleProbe } from '../support/probe.ts'
 
 /** What is said of a poetry project without asking anybody. */
 
@@ -94,6 +96,16 @@ test('UTF-16, a byte order mark and CRLF make the same spec', async () => {
     }),
     spec,
   )
+})
+
+test('a package that can not be installed in any way is said where it is asked for', async () => {
+  const refusing = () => {
+    throw new ResolverRefused('kind', 'version 4.12.2 has neither a wheel nor a source', 'typing-extensions')
+  }
+  await assert.rejects(lockSpec(await load(FILES), exampleProbe, refusing), {
+    message: 'pyproject.toml:6: typing-extensions: version 4.12.2 has neither a wheel nor a source',
+    hint: /^Depend on a release that has a wheel or a source distribution/,
+  })
 })
 
 test('a package is found where the project asks for it, else in the lock', async () => {

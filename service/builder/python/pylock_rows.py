@@ -1,11 +1,21 @@
 """Locked packages of poetry as those of a pylock.toml."""
 
-from packaging.utils import canonicalize_name
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import Version
 
 from failed import Failed
 from poetry_index import Index, shown
 from poetry_project import inside
 from write_toml import table
+
+# What is built where a release has nothing that is called as the standard has it; build_wheel.py unpacks them.
+SOURCES = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 
 
 def hashes(file, name):
@@ -37,9 +47,29 @@ def released(package, index, notes):
     if all(link.yanked for link in links.values()):
         reasons = {link.yanked_reason for link in links.values() if link.yanked_reason}
         notes.append(f"{package.name} {package.version} was yanked: {'; '.join(reasons) or 'no reason is given'}")
-    wheels = [file for file in files if file["name"].endswith(".whl")]
-    sdists = [file for file in files if not file["name"].endswith(".whl")]
-    return {**({"sdist": sdists[0]} if sdists else {}), **({"wheels": wheels} if wheels else {})}
+    return chosen_files(package, files)
+
+
+def chosen_files(package, files):
+    """Those of a release that a pylock.toml may name: it is refused as a whole for the name of one old file."""
+    release = (package.name, Version(str(package.version)))
+    wheels = [file for file in files if release_of(file, parse_wheel_filename) == release]
+    sdists = [file for file in files if release_of(file, parse_sdist_filename) == release]
+    if wheels or sdists:
+        return {**({"sdist": sdists[0]} if sdists else {}), **({"wheels": wheels} if wheels else {})}
+    for file in files:
+        if file["name"].endswith(SOURCES):
+            return {"archive": {key: value for key, value in file.items() if key != "name"}}
+    names = ", ".join(file["name"] for file in files)
+    raise Failed("kind", f"version {package.version} has neither a wheel nor a source that can be built: {names}", package.name)
+
+
+def release_of(file, parse):
+    """The package and version that a file's name says; None where it is no such name."""
+    try:
+        return parse(file["name"])[:2]
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return None
 
 
 def git_urls(locker):

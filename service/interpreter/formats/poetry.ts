@@ -123,6 +123,8 @@ function hintFor({ step, package: name }: ResolverRefused, path: string, { versi
       return `The index has other files than those that were locked, or the lock is damaged. ${renewal(path)}`
     case 'platform':
       return `Exclude it by that marker where it is asked for. ${renewal(path)}`
+    case 'kind':
+      return `Depend on a release that has a wheel or a source distribution, or on git. ${renewal(path)}`
     case 'select':
       return `Lock a version that has files for Python ${version} on ${machine} with ${libc.name} ${libc.version}: "poetry update ${name ?? ''}".`
     default:
