@@ -130,6 +130,7 @@ describe('what a requirements file may hold', () => {
     ['six @ https://localhost/six-1.0.tar.gz', /private address/],
     ['six==1.0 --hash=sha256:abc', /has 3 hex digits/],
     ['six==1.0 --hash=nonsense', /not well formed/],
+    [`six==1.0 --hash=sha512:${'a'.repeat(128)} --hash=sha384:${'a'.repeat(96)}`, /sha512:…: a sha256 is needed/],
     ['six=1.0=pyhd3_0', /six=1\.0=pyhd3_0 is written as conda has it/],
     ['six==1.0 --global-option=x', /--global-option: this option/],
     ['--pre --extra-index-url https://example.org/simple', /--pre --extra-index-url \S+: there is more on this line/],
@@ -279,6 +280,8 @@ describe('the lock of a requirements file', () => {
     assert.deepEqual(required.hashes, { six: [] })
     const urls = `https://example.org/a-1.0.tar.gz --hash=sha256:${a}\nb @ https://example.org/b.zip#sha256=${b}\n`
     assert.deepEqual((await lockOf({ 'requirements.txt': urls }, empty)).asked.hashes, { '': [a], b: [b] })
+    const more = `six==1 --hash=sha512:${a}${b} --hash=sha256:${a}\n`
+    assert.deepEqual((await lockOf({ 'requirements.txt': more }, empty)).asked.hashes, { six: [a] })
   })
 
   const files = { 'requirements.txt': '# ü\nrequests==2.32.3\nurllib3==1.20\nnum py==1\n' }

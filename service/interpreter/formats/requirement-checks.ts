@@ -66,6 +66,13 @@ export function checkRequirement(place: Place, { name, text, options }: ParsedRe
     throw new EnvironmentFileError(place.file, place.line, message, hint)
   }
   for (const option of options) checkItsOption(option, fail)
+  const algorithms = options.map(({ value }) => value.split(':', 1)[0]?.toLowerCase())
+  if (algorithms.length > 0 && !algorithms.includes('sha256')) {
+    fail(
+      `--hash=${algorithms[0]}:…: a sha256 is needed, whatever other hashes there are`,
+      'Write --hash=sha256:<64 hex digits> too: "uv pip compile --generate-hashes" does it for all lines, "pip hash" says that of a file.',
+    )
+  }
   if (/^[A-Za-z0-9][\w.-]*=[^=\s]+=[^=\s]+$/.test(text)) {
     fail(
       `${text} is written as conda has it`,
