@@ -3,6 +3,7 @@ import { EnvironmentFileError } from '../../common/environment-file-error.ts'
 import { gitSource } from '../interpreter/formats/git-sources.ts'
 import { lineAt } from '../interpreter/formats/lock-places.ts'
 import { readProject } from '../interpreter/formats/project.ts'
+import { isForOtherSystem } from '../interpreter/formats/requirement-markers.ts'
 import { isOneLine } from '../interpreter/formats/resolver-line.ts'
 import { projectFiles } from '../interpreter/project-files.ts'
 import { type GitSource, type Repository, ResolverRefused } from '../interpreter/resolution.ts'
@@ -110,8 +111,9 @@ export class StagedRepositories {
       const place = { file: path, line: lineAt(text, match.index) ?? 1 }
       const source = gitSource(place, `git+${target}`)
       if (source === undefined) continue
-      const at = await this.#placeOf(source)
       const marker = quote === '' ? rest.trim() : (rest.split(quote, 1)[0] ?? '')
+      if (isForOtherSystem(marker)) continue
+      const at = await this.#placeOf(source)
       // What is behind it would be read as an option, and might name an index.
       if (!isOneLine(marker) || /(?:^|\s)[-#]/.test(marker)) {
         throw new EnvironmentFileError(path, place.line, `${whole} is no requirement`, 'Correct its marker.')

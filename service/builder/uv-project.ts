@@ -4,6 +4,7 @@ import { normalizeName } from '../../common/package-name.ts'
 import { gitEntry, gitRequirement } from '../interpreter/formats/git-sources.ts'
 import { readProject } from '../interpreter/formats/project.ts'
 import { isTable, readToml, tableAt } from '../interpreter/formats/read-toml.ts'
+import { isForOtherSystem } from '../interpreter/formats/requirement-markers.ts'
 import type { Repository } from '../interpreter/resolution.ts'
 import type { EnvironmentFiles } from '../interpreter/spec.ts'
 
@@ -51,7 +52,7 @@ export async function withFolders(file: string, text: string, placeOf: PlaceOf):
   for (const list of requirementLists(content)) {
     for (const [index, written] of list.entries()) {
       const asked = typeof written === 'string' ? gitRequirement(place, written) : undefined
-      if (asked === undefined) continue
+      if (asked === undefined || isForOtherSystem(asked.marker ?? '')) continue
       found = true
       list[index] = asked.plain
       const { name, marker, repository } = asked

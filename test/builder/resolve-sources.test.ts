@@ -160,6 +160,21 @@ describe('git repositories', () => {
     assert.match(message, /^requirements\.txt:2: git\+http\S+typo\.git@main\/pyproject\.toml asks for 'idna=3\.7'/)
   })
 
+  test('what is for another system alone is not fetched', async () => {
+    const none = (name: string) => `${name} @ git+${host.url}none.git ; sys_platform == 'win32'`
+    const files = { 'here/pyproject.toml': pyproject('here', [none('one')]) }
+    const { artifacts } = await resolve({ 'requirements.txt': `./here\n${none('two')}\n`, ...files })
+    assert.deepEqual(rows(artifacts), [['here', 'directory', 'here', undefined]])
+    const project = await resolve(
+      { 'pyproject.toml': pyproject('wood', [none('one'), 'six']) },
+      { interpreter: 'pyproject.toml' },
+    )
+    assert.deepEqual(
+      project.artifacts.map(({ name }) => name),
+      ['six', 'wood'],
+    )
+  })
+
   test('what a repository asks for in its turn is one line to the resolver, or refused', async () => {
     const evil = await TestRepository.make(join(parts.folder, 'git/evil.git'))
     for (const [target, message] of [

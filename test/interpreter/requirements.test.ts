@@ -230,6 +230,26 @@ two @ file:./.meadow-git/1 ; sys_platform == "linux"
     assert.deepEqual(locate(spec, 'the-app'), { file: 'app/requirements.txt', line: 2 })
   })
 
+  test('what is for other systems alone needs to be nowhere', async () => {
+    const wheel = './w/a-1-cp311-cp311-win_amd64.whl'
+    const git = 'x @ git+ssh://git@example.org/x.git'
+    const lines = [
+      `${wheel} ; sys_platform == "win32"`,
+      `${wheel}; 'Windows' == platform_system`,
+      `-e ./gone ; os_name != "posix"`,
+      `${git} ; platform_system != 'Linux'`,
+      'six',
+    ]
+    const { asked } = await lockOf({ 'requirements.txt': lines.join('\n') }, empty)
+    assert.ok('sources' in asked)
+    assert.equal(asked.files['requirements.txt'], '\n\n\n\nsix')
+    assert.deepEqual(asked.sources, { projects: [], files: [], git: [] })
+    for (const marker of ['sys_platform != "win32"', 'sys_platform == "win32" or extra == "x"', 'os_name == "posix"']) {
+      assert.match((await refused(`${wheel} ; ${marker}`)).message, /there is no such file/)
+      assert.match((await refused(`${git} ; ${marker}`)).message, /only git\+https: is supported/)
+    }
+  })
+
   test('a project whose pyproject.toml no build backend could read', async () => {
     const files = { 'requirements.txt': '-e .\n', 'pyproject.toml': Buffer.from('\ufeff[project]\n', 'utf16le') }
     await assert.rejects(load(files), /^EnvironmentFileError: pyproject\.toml: is not UTF-8$/)

@@ -10,6 +10,7 @@ import type { Place } from './format.ts'
 import { gitSource } from './git-sources.ts'
 import { checkIndex, checkOption, checkRequirement } from './requirement-checks.ts'
 import { type ParsedRequirement, parseRequirement } from './requirement-lines.ts'
+import { isForOtherSystem, markerBehind } from './requirement-markers.ts'
 import { isPath, type LocalSource, linksFolder, localSource, type TreePaths } from './requirement-sources.ts'
 import { isOneLine } from './resolver-line.ts'
 
@@ -132,6 +133,8 @@ class Reader {
     const options = parsed.options.map(({ name, value }) => ` ${name}=${value}`).join('')
     const line = (from = '', to = '') => parsed.text.replace(from, () => to) + options
     if (target === undefined) return line()
+    // As pip does, which looks at the marker before it looks for what is named.
+    if (isForOtherSystem(markerBehind(parsed.text))) return ''
     const git = gitSource(place, target)
     if (git) {
       const { egg, ...source } = git
