@@ -184,6 +184,15 @@ test('the pip: section is read as requirements files are, from the folder of the
   assert.deepEqual(locate(spec, 'sub'), { file: 'env/environment.yml', line: 5 })
 })
 
+test('texts of a pip: section that share a line are all of that line', async () => {
+  const yaml = (pip: string) =>
+    `dependencies:\n- python\n- pip: [${pip}]\npip-repositories: [https://w.example.org/simple]\n`
+  const spec = await load({ 'environment.yml': yaml('six, idna, rich') }, 'environment.yml')
+  for (const name of ['six', 'idna', 'rich']) assert.deepEqual(locate(spec, name), { file: 'environment.yml', line: 3 })
+  const refused = load({ 'environment.yml': yaml('six, ./nowhere') }, 'environment.yml')
+  await assert.rejects(refused, { line: 3, message: /^environment\.yml:3: pip: \.\/nowhere: there is no such file/ })
+})
+
 test('indexes that conda-lock reads beside what conda does are those of pip', async () => {
   const asked = async (yaml: string) => {
     const spec = await load({ 'environment.yml': yaml }, 'environment.yml')

@@ -10,7 +10,7 @@ import { loadRequirements, localFiles, requirementsFormat } from './requirements
 
 const SUFFIX = '.pip.txt'
 
-/** What pip sees of an environment.yml: a file beside it, with its lines where they are in the YAML. */
+/** What pip sees of an environment.yml: a file beside it, with its lines where they are in the YAML, or saying where. */
 const pipFile = (file: string) => `${file}${SUFFIX}`
 
 /** Conda runs pip in the folder of its file: relative paths begin there. */
@@ -25,16 +25,16 @@ export const condaPip = {
   async load(code: CodeFiles, file: string, lines: TextAt[]): Promise<EnvironmentFiles> {
     if (lines.length === 0) return {}
     const path = pipFile(file)
-    const section = Buffer.from(asFile(lines))
+    const section = asFile(lines)
     const withSection: CodeFiles = {
       paths: () => code.paths(),
-      read: async (each) => (each === path ? section : await code.read(each)),
+      read: async (each) => (each === path ? Buffer.from(section) : await code.read(each)),
       hash: (each) => code.hash(each),
     }
     try {
       return await loadRequirements(withSection, { path, folder: folderOf(file) })
     } catch (error) {
-      throw inYaml(error)
+      throw inYaml(error, { [path]: section })
     }
   },
 
@@ -55,7 +55,7 @@ export const condaPip = {
   locate(spec: InterpreterSpec, name: string): Place | undefined {
     if (spec.files[pipFile(spec.path)] === undefined) return undefined
     const place = requirementsFormat.locate(condaPip.spec(spec), name)
-    return place && { ...place, file: yamlOf(place.file) }
+    return place && yamlPlace(place, spec.files)
   },
 }
 
@@ -71,26 +71,37 @@ export function yamlOf(file: string): string {
   return file.endsWith(SUFFIX) ? file.slice(0, -SUFFIX.length) : file
 }
 
+/** Where the YAML has a line of its `pip:` section; a line of another file as it is. */
+export function yamlPlace({ file, line }: Place, files: EnvironmentFiles): Place {
+  const row = file.endsWith(SUFFIX) ? files[file]?.split('\n')[line - 1] : undefined
+  return { file: yamlOf(file), line: Number(ELSEWHERE.exec(row ?? '')?.[1] ?? line) }
+}
+
 /**
- * An error about a `pip:` section in terms of the YAML, which has its lines; any other as it is.
+ * An error about a `pip:` section in terms of the YAML; any other as it is.
+ * @param files that section among them
  * @param more what else to do about it
  */
-export function inYaml(error: unknown, more?: string): unknown {
+export function inYaml(error: unknown, files: EnvironmentFiles, more?: string): unknown {
   if (!(error instanceof ResolutionFailed || error instanceof EnvironmentFileError)) return error
   const { file, line, hint } = error
   const place = line === undefined ? `${file}: ` : `${file}:${line}: `
   const said = error.message.slice(place.length).replaceAll(SUFFIX, '')
   const fix = more === undefined ? hint : `${hint} ${more}`
-  const what = [yamlOf(file), line, yamlOf(file) === file ? said : `pip: ${said}`, fix] as const
+  const at = line === undefined ? undefined : yamlPlace({ file, line }, files).line
+  const what = [yamlOf(file), at, yamlOf(file) === file ? said : `pip: ${said}`, fix] as const
   if (error instanceof ResolutionFailed) return new ResolutionFailed(...what, error.retryable)
   return new EnvironmentFileError(...what)
 }
+
+/** What a row ends in that can't be at its line, as where several texts share one. */
+const ELSEWHERE = / # of line (\d+)$/
 
 function asFile(lines: TextAt[]): string {
   const rows: string[] = []
   for (const { text, line } of lines) {
     while (rows.length < line - 1) rows.push('')
-    rows.push(text)
+    rows.push(...(rows.length === line - 1 ? text : `${text} # of line ${line}`).split('\n'))
   }
   return `${rows.join('\n')}\n`
 }

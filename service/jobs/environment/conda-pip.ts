@@ -3,7 +3,7 @@ import { normalizeName } from '../../../common/package-name.ts'
 import type { Builder, ResolveOptions } from '../../builder/builder.ts'
 import type { BaseImage } from '../../image/base.ts'
 import type { PlannedArtifact } from '../../image/fragment.ts'
-import { condaPip, inYaml, namedSources, yamlOf } from '../../interpreter/formats/conda-pip.ts'
+import { condaPip, inYaml, namedSources, yamlPlace } from '../../interpreter/formats/conda-pip.ts'
 import type { Artifact, Lock } from '../../interpreter/lock.ts'
 import type { InstalledPackage, Probe } from '../../interpreter/probe.ts'
 import { ResolutionFailed } from '../../interpreter/resolution.ts'
@@ -51,7 +51,7 @@ export async function withPip(
   const resolved = await builder
     .resolve(base, pip, probe, { ...options, installed: provided })
     .catch((error: unknown) => {
-      throw explained(error, provided)
+      throw explained(error, pip, provided)
     })
   const taken = new Set(lock.artifacts.map(({ name }) => name))
   const added = resolved.artifacts
@@ -68,7 +68,7 @@ export async function withPip(
       ...lock.requirements,
       ...resolved.requirements
         .filter(({ constraint }) => !constraint)
-        .map((row) => ({ ...row, file: yamlOf(row.file) })),
+        .map((row) => ({ ...row, ...yamlPlace(row, pip.files) })),
     ],
     unpinned: [...new Set([...lock.unpinned, ...resolved.unpinned])].sort(),
   }
@@ -89,14 +89,15 @@ function checkReplaced(pip: InterpreterSpec, provided: InstalledPackage[]): void
         `${text} is ${name}, which conda brings already (${there.version}), and pip does not replace that`,
         `Take ${name}, or what asks for it, out of the dependencies of conda; or take this line out.`,
       ),
+      pip.files,
     )
   }
 }
 
 /** A refusal in terms of the environment.yml; with what conda has to do with it, where it names a package of conda. */
-function explained(error: unknown, provided: InstalledPackage[]): unknown {
+function explained(error: unknown, { files }: InterpreterSpec, provided: InstalledPackage[]): unknown {
   const message = error instanceof ResolutionFailed ? error.message.toLowerCase() : ''
   const words = new Set(message.match(/[a-z0-9][\w.-]*/g)?.map(normalizeName))
   const isConda = provided.some(({ name }) => words.has(name))
-  return inYaml(error, isConda ? CONDA_STAYS : undefined)
+  return inYaml(error, files, isConda ? CONDA_STAYS : undefined)
 }
