@@ -85,6 +85,25 @@ describe('poetry.lock', () => {
     })
   }
 
+  test('a project as the standard has it, which poetry 2 makes', async () => {
+    const files = {
+      'pyproject.toml': [
+        ...['[project]', 'name = "shop"', 'version = "0.3.0"', 'requires-python = ">=3.9"'],
+        'dependencies = ["idna (==3.6)", "exceptiongroup (==1.2.2) ; python_version < \'3.11\'"]',
+        ...['[project.optional-dependencies]', 'versions = ["packaging (==24.1)"]'],
+        ...['[dependency-groups]', 'dev = ["iniconfig (==2.0.0)"]', 'docs = ["six (==1.16.0)"]'],
+        ...['[tool.poetry]', 'package-mode = false', '[tool.poetry.group.docs]', 'optional = true', ''],
+      ].join('\n'),
+    }
+    const locked = { ...files, 'poetry.lock': await poetryLock(parts.context, '2.5', files) }
+    const plain = await resolve(locked)
+    assert.deepEqual(pins(plain), ['idna==3.6', 'iniconfig==2.0.0'])
+    const asked = { groups: ['docs'], extras: ['versions'], 'without-groups': ['dev'] }
+    assert.deepEqual(pins(await resolve(locked, asked)), ['idna==3.6', 'packaging==24.1', 'six==1.16.0'])
+    const first = { name: 'idna', text: 'idna (==3.6)', file: 'pyproject.toml', line: 5 }
+    assert.deepEqual(plain.requirements[0], first)
+  })
+
   test('a git dependency with develop = true is a copy, which is said', async () => {
     const folder = join(parts.folder, 'lib')
     const lib = await TestRepository.make(folder)
