@@ -111,6 +111,11 @@ describe('git', () => {
       resolve({ 'requirements.txt': `six\nbad @ git+${host.url}bad.git\n` }, { interpreter: 'requirements.txt' }),
       /^ResolutionFailed: requirements\.txt:2: http\S+bad\.git: pyproject\.toml:1: Invalid TOML/,
     )
+    await repository('typo', { 'pyproject.toml': member('typo', ['idna=3.7']) })
+    await assert.rejects(
+      resolve(asking('typo')),
+      /^ResolutionFailed: pyproject\.toml:4: git\+http\S+typo\.git@HEAD\/pyproject\.toml asks for 'idna=3\.7'/,
+    )
   })
 
   test('what a repository names in its turn that is not supported', async () => {

@@ -4,7 +4,7 @@ import { InterpreterRequest } from '../../common/contract.ts'
 import { channelUrls } from '../../service/builder/conda-channels.ts'
 import { condaProbe, condaTarget, parseCondaUrl } from '../../service/interpreter/conda.ts'
 import { isExact, specChannel, specName, withoutSubdir } from '../../service/interpreter/conda-spec.ts'
-import { condaPip } from '../../service/interpreter/formats/conda-pip.ts'
+import { condaPip, namedSources } from '../../service/interpreter/formats/conda-pip.ts'
 import { loadSpec, locate, lockSpec, notesOn } from '../../service/interpreter/formats.ts'
 import { type Resolve, type ResolveRequest, ResolverRefused } from '../../service/interpreter/resolution.ts'
 import { codeFiles } from '../support/code-files.ts'
@@ -182,6 +182,15 @@ test('the pip: section is read as requirements files are, from the folder of the
   assert.deepEqual(asked.indexes?.extra, ['https://wheels.example.org/simple'])
   assert.deepEqual(pip.requirements[1], { name: 'sub', text: '-e ./sub', file: `${spec.path}.pip.txt`, line: 5 })
   assert.deepEqual(locate(spec, 'sub'), { file: 'env/environment.yml', line: 5 })
+})
+
+test('what pip is asked for in place of a release, for this system', async () => {
+  const lines = ['x @ git+https://example.org/x ; sys_platform == "win32"', 'y @ git+https://example.org/y']
+  const spec = await load({ 'environment.yml': PIP(lines.join('\n    - ')) }, 'environment.yml')
+  assert.deepEqual(
+    namedSources(condaPip.spec(spec)).map(({ name }) => name),
+    ['y'],
+  )
 })
 
 test('texts of a pip: section that share a line are all of that line', async () => {

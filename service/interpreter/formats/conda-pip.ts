@@ -6,6 +6,7 @@ import type { EnvironmentFiles, InterpreterSpec } from '../spec.ts'
 import type { TextAt } from './conda-yaml.ts'
 import type { CodeFiles, Place } from './format.ts'
 import { readContents } from './requirement-contents.ts'
+import { isForOtherSystem, markerBehind } from './requirement-markers.ts'
 import { loadRequirements, localFiles, requirementsFormat } from './requirements.ts'
 
 const SUFFIX = '.pip.txt'
@@ -59,10 +60,11 @@ export const condaPip = {
   },
 }
 
-/** The lines that name a project, a file, a repository or a URL in place of a release. */
+/** The lines that name a project, a file, a repository or a URL in place of a release, for this system. */
 export function namedSources(pip: InterpreterSpec): Requirement[] {
   return readContents(pip)
     .rows.filter(({ parsed, constraint }) => parsed.target !== undefined && !constraint)
+    .filter(({ parsed }) => !isForOtherSystem(markerBehind(parsed.text)))
     .map(({ name, text, file, line }) => ({ name, text, file, line }))
 }
 
