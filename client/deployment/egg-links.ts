@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { normalizeName } from '../../common/package-name.ts'
 import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
@@ -17,7 +17,12 @@ export function eggLinks(python: LocalInterpreter): LocalPackage[] {
 
 function sitesOf({ prefix, version, packages }: LocalInterpreter): string[] {
   const own = [join(prefix, 'lib', `python${version}`, 'site-packages'), join(prefix, 'Lib', 'site-packages')]
-  return [...new Set([...own, ...packages.map(({ site }) => site)])].filter((site) => existsSync(site))
+  return [...new Set([...own, ...packages.map(({ site }) => site)])].filter(isFolder)
+}
+
+/** Zipped eggs are sites of their own. */
+function isFolder(site: string): boolean {
+  return statSync(site, { throwIfNoEntry: false })?.isDirectory() === true
 }
 
 /** The folder is in the first line of the link. A link that leads nowhere is none to Python either. */

@@ -7,11 +7,10 @@ export interface Frozen {
   requirements: string[]
   /** Those of the system's own installer, which no index has: `apt 2.6`. */
   system: string[]
-  /**
-   * Packages that no index has, as they came from this machine's disk: their own files are mirrored. And those of which it
-   * is not known what they are, without a version: they can only be named.
-   */
+  /** Packages that no index has, as they came from this machine's disk: their own files are mirrored. */
   local: LocalPackage[]
+  /** Those of which nothing says what they are: they can only be named. */
+  unknown: LocalPackage[]
 }
 
 /**
@@ -22,14 +21,16 @@ export function freeze({ platform, packages }: LocalInterpreter, which: (each: L
   const requirements: string[] = []
   const local: LocalPackage[] = []
   const system: string[] = []
+  const unknown: LocalPackage[] = []
   for (const each of packages) {
     // The environment has a pip of its own.
     if (!which(each) || each.name.toLowerCase() === 'pip') continue
     if (isSystems(each)) system.push(`${each.name} ${each.version}`.trim())
-    else if (each.version === '' || each.url?.startsWith('file:')) local.push(each)
+    else if (each.version === '') unknown.push(each)
+    else if (each.url?.startsWith('file:')) local.push(each)
     else requirements.push(`${lineOf(each)}${markerOf(each, platform)}`)
   }
-  return { requirements, system, local }
+  return { requirements, system, local, unknown }
 }
 
 const SYSTEM_INSTALLERS = ['debian', 'rpm', 'dnf', 'apk', 'pacman', 'portage']

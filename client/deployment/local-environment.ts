@@ -195,10 +195,13 @@ function namesOf(packages: readonly string[]): string {
 
 /** What is frozen, with the indexes where it may be. */
 function frozenLines(python: LocalInterpreter, which: (each: LocalPackage) => boolean) {
-  const { requirements, system, local } = freeze(python, which)
+  const { requirements, system, local, unknown } = freeze(python, which)
   const { lines, notes } = carriedIndexes(python.indexes)
   if (system.length > 0) {
     notes.push(`Packages of the system's own installer are left out, as no index has them: ${namesOf(system)}.`)
+  }
+  for (const { name, site } of unknown) {
+    notes.push(`${name} is left out: nothing in ${site} says which version it is, and from where. Install it again.`)
   }
   return {
     requirements: requirements.length > 0 ? [...lines, ...requirements] : [],

@@ -1,12 +1,11 @@
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
-import { dirname, join, relative, sep } from 'node:path'
+import { realpathSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Mirror } from '../../common/contract.ts'
-import { DETECTED } from '../../common/detect.ts'
 import { editablePaths } from './editable-paths.ts'
 import type { LocalFolder } from './local-files.ts'
 import type { LocalInterpreter, LocalPackage } from './local-interpreter.ts'
 import { MirrorRefused } from './mirror-refused.ts'
-import { Roots, realHome } from './roots.ts'
+import { Roots } from './roots.ts'
 
 /** What is mirrored, and where it was on `sys.path`. */
 export interface LocalRoots {
@@ -25,7 +24,7 @@ export interface RootsAsked {
   wanted: readonly string[]
   /** Likewise; and folders of projects in it, of which rules must not leave nothing. */
   named: readonly string[]
-  /** Installed from this machine's disk; those without a version are only named. */
+  /** Installed from this machine's disk. */
   local: readonly LocalPackage[]
   /** Folders, which are put on `sys.path` too, files, and patterns of files; relative to the project. */
   extraPaths: readonly string[]
@@ -35,48 +34,6 @@ export interface RootsAsked {
 const MOST_ROOTS = 100
 /** Of too many, this many are named. */
 const NAMED = 5
-
-/**
- * The project that a working directory is in: the nearest folder with an environment file, up to the top of its git
- * checkout or the home folder; else the folder itself. Of a member of a uv workspace without a lock or requirements of its
- * own it is the workspace.
- */
-export function projectOf(folder: string): string {
-  const names = [...DETECTED]
-  let member: string | undefined
-  for (const at of foldersOf(folder)) {
-    if (member !== undefined) {
-      if (isLockedIn(at, member)) return at
-      continue
-    }
-    const found = names.filter((name) => existsSync(join(at, name)))
-    if (found.length > 1 || (found.length === 1 && found[0] !== 'pyproject.toml')) return at
-    if (found.length === 1) member = at
-  }
-  return member ?? folder
-}
-
-/** A folder and those above it, up to the top of its git checkout or the home folder. */
-function* foldersOf(folder: string): Generator<string> {
-  const home = realHome()
-  for (let at = folder; at !== home && at !== dirname(at); at = dirname(at)) {
-    yield at
-    if (existsSync(join(at, '.git'))) break
-  }
-}
-
-/** Whether a folder has the lock of a uv workspace, and that a project as one of its members. */
-function isLockedIn(workspace: string, project: string): boolean {
-  const lock = join(workspace, 'uv.lock')
-  const member = relative(workspace, project).replaceAll(sep, '/')
-  const sources = ['editable', 'virtual'].map((kind) => `source = { ${kind} = "${member}" }`)
-  return (
-    existsSync(lock) &&
-    readFileSync(lock, 'utf8')
-      .split(/\r?\n/)
-      .some((line) => sources.includes(line))
-  )
-}
 
 /**
  * Which folders are mirrored. What lies in another needs no root of its own.
@@ -93,10 +50,9 @@ export function localRoots(asked: RootsAsked, say: (line: string) => void): Loca
     for (const path of editablePaths(each, say)) roots.onSysPath(path, true)
   }
   for (const extra of asked.extraPaths) roots.extra(extra)
-  for (const { site, files = [], name, version } of asked.local) {
-    if (version === '') {
-      say(`${name} is left out: nothing in ${site} says which version it is, and from where. Install it again.`)
-    } else if (files.length > 0) roots.installed(realpathSync(site), files)
+  const others = roots.sysPath.length
+  for (const { site, files = [], name } of asked.local) {
+    if (files.length > 0) roots.installed(realpathSync(site), files)
     else say(`${name} was installed without a list of its files: what says that it is installed is not mirrored.`)
   }
   if (roots.all.length > MOST_ROOTS) {
@@ -106,5 +62,8 @@ export function localRoots(asked: RootsAsked, say: (line: string) => void): Loca
       'Take folders out of PYTHONPATH, .pth files and extra-paths, or name one there that has them in it.',
     )
   }
-  return { roots: roots.all, sysPath: roots.sysPath }
+  // Site-packages itself comes before what its .pth files and hooks add.
+  const installed = roots.sysPath.splice(others)
+  const [behind = [], front = []] = [true, undefined].map((is) => roots.sysPath.filter((each) => each.behind === is))
+  return { roots: roots.all, sysPath: [...front, ...installed, ...behind] }
 }

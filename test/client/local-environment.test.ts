@@ -119,7 +119,7 @@ test('of archives on sys.path, eggs are frozen or named, others mirrored; what l
   assert.equal(await text(await api.blobs.open(file)), 'zipped==3\n')
   assert.deepEqual(Object.keys((await bundleOfRoot(api, id, asked.mirror?.roots[1])).files), ['lib.zip'])
   assert.deepEqual(asked.mirror?.['sys-path'], [{ root: 0 }, { root: 1, path: 'lib.zip', behind: true }])
-  assert.deepEqual(said.slice(1, 3), [
+  assert.deepEqual(said.filter((line) => line.includes(' is left out: ')).sort(), [
     `${inside} is left out: it is on sys.path, and lies inside of an archive. Unpack that to have it.`,
     `bare.egg is left out: nothing in ${site} says which version it is, and from where. Install it again.`,
   ])
@@ -143,7 +143,8 @@ test('an editable install is mirrored with its source, and says that it is insta
     'lib-1.0.dist-info/METADATA',
     'lib-1.0.dist-info/direct_url.json',
   ])
-  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 1, behind: true }, { root: 2, behind: true }])
+  // What lies in site-packages before what an import hook finds.
+  assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, { root: 2, behind: true }, { root: 1, behind: true }])
 })
 
 test('of an editable install with an egg-link comes what says that it is installed, ignored or not', async (t) => {
@@ -173,7 +174,7 @@ test('of an editable install with an egg-link comes what says that it is install
   )
   const said = (name: string) => [`${name}.egg-info/PKG-INFO`, `${name}.egg-info/entry_points.txt`]
   assert.deepEqual(rest.sort(), [said('lib'), said('my_shop')])
-  const behind = [1, 2, 3].map((root) => ({ root, behind: true }))
+  const behind = [2, 3, 1].map((root) => ({ root, behind: true }))
   assert.deepEqual(mirror?.['sys-path'], [{ root: 0 }, ...behind])
 })
 
