@@ -57,6 +57,9 @@ function always(ignored: boolean | undefined): Rules {
 export const NO_RULES = always(undefined)
 export const ALL_IGNORED = always(true)
 
+/** Where git reads rules. https://git-scm.com/docs/gitignore */
+export const GIT_RULES = '.gitignore'
+
 /** Rules as git reads them, from files of one name: the nearest one that names a path counts. */
 export class FileRules implements Rules {
   readonly #root: string
@@ -86,6 +89,10 @@ export class FileRules implements Rules {
       if (kept) for (const n of parts.keys()) keepIn(level, parts.slice(0, n + 1).join('/'))
       levels.push(level)
     }
+    // What a user ignores in this checkout alone counts less than all files of the tree.
+    const excluded = file === GIT_RULES ? rulesIn(join(top, '.git', 'info', 'exclude')) : undefined
+    const front = root === top ? '' : `${relative(top, root).replaceAll(sep, '/')}/`
+    if (excluded) levels.push({ own: excluded, front, folder: '' })
     return new FileRules(root, file, levels)
   }
 
@@ -136,7 +143,8 @@ export function checkoutOf(folder: string): string | undefined {
 }
 
 function rulesIn(file: string): Ignore | undefined {
-  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) return undefined
+  // In other worktrees .git is a file.
+  if (!existsSync(file) || !statSync(file).isFile()) return undefined
   // Git's own rules take case as it is.
   return ignore({ ignorecase: false }).add(readFileSync(file, 'utf8'))
 }

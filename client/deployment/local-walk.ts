@@ -1,7 +1,16 @@
 import { type BigIntStats, type Dirent, lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { checkName } from '../../common/bundle-names.ts'
-import { ALL_IGNORED, checkoutOf, FileRules, isEnvironment, leftOut, NO_RULES, type Rules } from './ignored.ts'
+import {
+  ALL_IGNORED,
+  checkoutOf,
+  FileRules,
+  GIT_RULES,
+  isEnvironment,
+  leftOut,
+  NO_RULES,
+  type Rules,
+} from './ignored.ts'
 import { MirrorRefused } from './mirror-refused.ts'
 import { trackedIn } from './tracked.ts'
 
@@ -46,7 +55,7 @@ export class Walk {
   /** Adds what rules leave of the root. */
   all(): void {
     if (checkoutOf(this.#root) !== undefined) this.#track('')
-    const git = FileRules.above(this.#root, '.gitignore', true)
+    const git = FileRules.above(this.#root, GIT_RULES, true)
     this.#folder('', { meadow: this.#meadow(''), git })
   }
 

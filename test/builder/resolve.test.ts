@@ -5,10 +5,12 @@ import type { Builder } from '../../service/builder/builder.ts'
 import { LimitReached } from '../../service/builder/context.ts'
 import { Step } from '../../service/builder/step.ts'
 import { uvPlatform } from '../../service/builder/uv.ts'
+import { loadSpec } from '../../service/interpreter/formats.ts'
 import type { Lock } from '../../service/interpreter/lock.ts'
 import { DEFAULT_INDEX } from '../../service/interpreter/lock.ts'
 import type { FormatName, InterpreterSpec } from '../../service/interpreter/spec.ts'
 import { STEP, testBase } from '../support/builder.ts'
+import { codeFiles } from '../support/code-files.ts'
 import { ASK, pins, refusal, resolving } from '../support/resolving.ts'
 import { pipLock, uvExport } from '../support/uv-lock.ts'
 import { makeWheel } from '../support/wheels.ts'
@@ -308,7 +310,10 @@ lint = ["toolz==1.0.0"]
 docs = ["iniconfig==2.0.0"]
 `
     const lock = await uvExport(parts, { 'pyproject.toml': project }, '--group lint --extra fast')
-    assert.deepEqual(pins(await resolveLock(lock)), ['idna==3.7', 'six==1.16.0', 'toolz==1.0.0'])
+    const all = ['idna==3.7', 'six==1.16.0', 'toolz==1.0.0']
+    assert.deepEqual(pins(await resolveLock(lock)), all)
+    const spec = await loadSpec(codeFiles({ 'ci/pylock.dev.toml': lock }), { interpreter: 'ci/pylock.dev.toml' })
+    assert.deepEqual(pins(await parts.builder.resolve(base, spec, probe, ASK)), all)
   })
 
   test('a package without a file for this Python is named once', async () => {

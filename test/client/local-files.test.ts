@@ -96,6 +96,26 @@ test('what git tracks is kept though it is ignored; .meadowignore rules it all t
   )
 })
 
+test('what this checkout alone ignores is left out, unless a file of the tree says otherwise', async (t) => {
+  const folder = await temporaryFolder(t)
+  write(folder, {
+    'repo/.git/info/exclude': '# mine\n.env\n/app/notes/\n*.csv\n',
+    'repo/.gitignore': '!kept.csv\n',
+    'repo/.env': '-',
+    'repo/app/.env': '-',
+    'repo/app/main.py': '',
+    'repo/app/notes/today.md': '-',
+    'repo/app/large.csv': '-',
+    'repo/app/kept.csv': '',
+    'tree/.git': 'gitdir: ../repo/.git/worktrees/tree\n',
+    'tree/main.py': '',
+  })
+  const paths = (root: string) => look({ folder: join(folder, root) }).paths
+  assert.deepEqual(paths('repo'), ['.gitignore', 'app/kept.csv', 'app/main.py'])
+  assert.deepEqual(paths('repo/app'), ['kept.csv', 'main.py'])
+  assert.deepEqual(paths('tree'), ['main.py'])
+})
+
 test('a folder on sys.path is mirrored though git ignores all that Python would find in it', async (t) => {
   const folder = await temporaryFolder(t)
   write(folder, {

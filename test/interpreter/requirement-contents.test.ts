@@ -16,7 +16,7 @@ const BETWEEN = [' ', '\t', '\u00a0', '#', ' # ', '"', "'"]
 
 /** What the resolver may be told, whatever a file says: no index, nothing that goes on in the next line, no comment. */
 const HARMLESS =
-  /^(?:[\w.]|-[rc] base\.txt$|--no-binary [\w.]+$|$)(?!.*\\$)(?!.*\s#)(?!.*\s-(?!-hash=sha256:a{64}(?: |$)))/
+  /^(?:[\w.]|-[rc] base\.txt$|--no-binary \w[\w.-]*$|$)(?!.*\\$)(?!.*\s#)(?!.*\s-(?!-hash=sha256:a{64}(?: |$)))/
 
 async function contentsOf(text: string): Promise<Contents | undefined> {
   const code = { 'requirements.txt': text, 'base.txt': '', 'setup.py': '', 'links/six-1.0-py3-none-any.whl': '' }

@@ -230,6 +230,22 @@ two @ file:./.meadow-git/1 ; sys_platform == "linux"
     assert.deepEqual(locate(spec, 'the-app'), { file: 'app/requirements.txt', line: 2 })
   })
 
+  test('projects that are installed from the code say for which Python', async () => {
+    const project = (python: string) => `[project]\nname = "x"\nversion = "1"\nrequires-python = "${python}"\n`
+    const spec = await loadSpec(
+      codeFiles({
+        'requirements.txt': '-e .\n./sub\nsix\n',
+        'pyproject.toml': project('>=3.10'),
+        'sub/pyproject.toml': project('<3.13'),
+        'other/pyproject.toml': project('>=3.14'),
+      }),
+      { interpreter: 'requirements.txt' },
+    )
+    assert.equal(spec.requiresPython, '>=3.10,<3.13')
+    const none = await loadSpec(codeFiles({ 'requirements.txt': 'six\n' }), { interpreter: 'requirements.txt' })
+    assert.equal(none.requiresPython, undefined)
+  })
+
   test('what is for other systems alone needs to be nowhere', async () => {
     const wheel = './w/a-1-cp311-cp311-win_amd64.whl'
     const git = 'x @ git+ssh://git@example.org/x.git'

@@ -166,6 +166,14 @@ describe('what is wrong with a file', () => {
       /a list for each name/,
     ],
     [
+      'a Python that is a number',
+      { 'uv.lock': LOCK, 'pyproject.toml': `${PROJECT}requires-python = 3.12\n` },
+      'uv.lock',
+      'pyproject.toml:4',
+      /project\.requires-python is no text/,
+      /in quotes: requires-python = "/,
+    ],
+    [
       'groups of a uv before groups that are no list',
       { 'uv.lock': LOCK, 'pyproject.toml': `${PROJECT}[tool.uv]\ndev-dependencies = true\n` },
       'uv.lock',

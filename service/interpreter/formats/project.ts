@@ -42,6 +42,7 @@ export function readProject(file: string, text: string): Project {
   const content = readToml(file, text, 'Correct this line; the file must be TOML.')
   for (const keys of TABLES) checkTable(file, text, content, keys)
   const project = tableAt(content, 'project')
+  for (const key of ['name', 'version', 'requires-python']) checkText(file, text, project, key)
   const { name, 'requires-python': requiresPython } = project
   const { package: asPackage } = tableAt(content, 'tool', 'uv')
   const isPackage = typeof asPackage === 'boolean' ? asPackage : 'build-system' in content
@@ -74,6 +75,19 @@ function checkTable(file: string, text: string, content: TomlTable, keys: string
     field.endsWith('dependencies') || field.endsWith('groups') ? ', a list for each name: dev = ["name>=1"]' : ''
   const hint = `Write [${field}], and below it what it holds${lists}.`
   throw new EnvironmentFileError(file, lineOfKey(text, field), `${field} is not a table`, hint)
+}
+
+/** @throws {EnvironmentFileError} for a number, for one */
+function checkText(file: string, text: string, project: TomlTable, key: string): void {
+  const value = project[key]
+  if (value === undefined || typeof value === 'string') return
+  const field = `project.${key}`
+  throw new EnvironmentFileError(
+    file,
+    lineOfKey(text, field),
+    `${field} is no text`,
+    `Write it in quotes: ${key} = "…".`,
+  )
 }
 
 /** @throws {EnvironmentFileError} where it is no list of requirements; groups may hold `{include-group = "…"}` too */

@@ -26,6 +26,11 @@ export const requirementsFormat: Format = {
     return await localFiles(code, loaded)
   },
 
+  requiresPython: (files) => {
+    const projects = Object.entries(files).filter(([file]) => posix.basename(file) === 'pyproject.toml')
+    return projects.flatMap(([file, text]) => readProject(file, text).requiresPython ?? []).join(',') || undefined
+  },
+
   async lock(spec, _probe, resolve) {
     const contents = readContents(spec)
     const hashes = allowedHashes(contents)
