@@ -60,7 +60,7 @@ test('a shell line: its output, its streams, its exit code', async () => {
   })
   assert.deepEqual([text(stdout), text(stderr)], ['out\n', 'err\n'])
   assert.deepEqual([run.outcome, run['exit-code'], run.cache], ['failed', 42, 'hit'])
-  assert.deepEqual(notes, [], 'it was warm')
+  assert.deepEqual(notes, ['environment: requirements.txt (requirements.txt), detected at the root'], 'it was warm')
   assert.deepEqual(
     told.map(({ event }) => event.seq),
     told.map((_, index) => index + 1),
