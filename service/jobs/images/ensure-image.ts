@@ -83,13 +83,8 @@ export class ImagePipeline {
         return { row: known.row, locked, reference, account: knownAccount(known, waited) }
       }
       const origin = await this.#originOf(order, locked)
-      const yanked = tellYanked(this.#parts.builder, { order, locked, before: origin.before?.lock }, context)
-      try {
-        if (locked.lock.conda) return await this.#makeConda(order, locked, origin, context)
-        return await this.#makeVirtual(order, locked, origin, context)
-      } finally {
-        await yanked
-      }
+      if (locked.lock.conda) return await this.#makeConda(order, locked, origin, context)
+      return await this.#makeVirtual(order, locked, origin, context)
     })
   }
 
@@ -180,13 +175,19 @@ export class ImagePipeline {
     context: WorkContext,
     early?: EarlyPull,
   ): Promise<EnsuredImage> {
-    const { plan, assembled } = await this.#layers(locked, made, below, context)
-    // Read while the image is pulled.
-    const askers = askersOf(this.#parts.blobs, made.artifacts)
-    askers.catch(() => {})
-    const { row, reference } = await bringNew(this.#parts, { order, locked }, assembled, context, early)
-    const account = madeAccount(row, locked.lock, made, { before, askers: await askers })
-    return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
+    // Asked now: all that is left to do is the engine's, more or less.
+    const yanked = tellYanked(this.#parts.builder, { order, locked, before: before?.lock }, context)
+    try {
+      const { plan, assembled } = await this.#layers(locked, made, below, context)
+      // Read while the image is pulled.
+      const askers = askersOf(this.#parts.blobs, made.artifacts)
+      askers.catch(() => {})
+      const { row, reference } = await bringNew(this.#parts, { order, locked }, assembled, context, early)
+      const account = madeAccount(row, locked.lock, made, { before, askers: await askers })
+      return { row, locked, reference, account, ...(plan.worn && { worn: plan.worn }) }
+    } finally {
+      await yanked
+    }
   }
 
   /** Images that were brought on the way are of no use once the whole one is there; its layers stay. */
