@@ -93,14 +93,17 @@ export function indexArguments({ index, extra, findLinks, none }: IndexWish): st
 
 /** uv's arguments to look up all files of the one release that `one.txt` names, whatever they are for. */
 export function uvUniversalArguments(probe: Probe, config = UV_CONFIG): string[] {
-  const one = ['--universal', '--no-deps', '--no-build', '--prerelease', 'allow', '--config-file', config]
-  return ['pip', 'compile', 'one.txt', ...COMMON, '--python-version', probe.version, ...one]
+  return [...lookUpArguments('one.txt', probe, config), '--no-build']
 }
 
-/** uv's arguments to look up the releases that `pins.txt` names, whatever they need and whatever they are for. */
+/** uv's arguments to look up the releases that `pins.txt` names, sources among them, whatever they are for. */
 export function uvPinnedArguments(probe: Probe): string[] {
-  const pinned = ['--universal', '--no-deps', '--prerelease', 'allow', '--config-file', UV_CONFIG]
-  return ['pip', 'compile', 'pins.txt', ...COMMON, '--python-version', probe.version, ...pinned]
+  return lookUpArguments('pins.txt', probe, UV_CONFIG)
+}
+
+function lookUpArguments(file: string, { version }: Probe, config: string): string[] {
+  const alone = ['--universal', '--no-deps', '--prerelease', 'allow', '--config-file', config]
+  return ['pip', 'compile', file, ...COMMON, '--python-version', version, ...alone]
 }
 
 /** uv's arguments to make a pylock.toml of a uv.lock: of its whole workspace, or of one project. */

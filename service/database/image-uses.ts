@@ -36,11 +36,11 @@ export async function dropImage(db: Db, image: ImageRow, repository: string, sin
   return true
 }
 
-/** Forgets layers that were written for images, so that nothing new is made of them. Those of the digests that were such. */
-export async function dropLayers(db: Db, digests: readonly Digest[], now: number): Promise<Digest[]> {
+/** Forgets layers that were written for images, so that nothing new is made of them; other digests are let be. */
+export async function dropLayers(db: Db, digests: readonly Digest[], now: number): Promise<void> {
   const known = await db.selectFrom('layers').select('digest').where('digest', 'in', digests).execute()
   const dropped = [...new Set(known.map(({ digest }) => digest))]
-  if (dropped.length === 0) return []
+  if (dropped.length === 0) return
   await db.deleteFrom('layers').where('digest', 'in', dropped).execute()
   const rows = dropped.map((digest) => ({ digest, since: now }))
   await db
@@ -48,7 +48,6 @@ export async function dropLayers(db: Db, digests: readonly Digest[], now: number
     .values(rows)
     .onConflict((conflict) => conflict.doNothing())
     .execute()
-  return dropped
 }
 
 /** Bytes of layers that were forgotten before a time. */

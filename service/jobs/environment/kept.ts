@@ -1,5 +1,5 @@
 import type { Blobs } from '../../blobs/blobs.ts'
-import { readJson } from '../../blobs/read-json.ts'
+import { readJsonIfThere } from '../../blobs/read-json.ts'
 import type { Database } from '../../database/database.ts'
 import { findLock, saveLock } from '../../database/known.ts'
 import { type Domain, readable } from '../../policy/domain.ts'
@@ -13,8 +13,7 @@ export interface KeptParts {
 /** What was found out once and kept, by its key. Undefined where it is not known, or where its bytes are gone. */
 export async function findKept<T>({ database, blobs }: KeptParts, domain: Domain, key: string): Promise<T | undefined> {
   const row = await findLock(database.state, readable(domain), key)
-  if (row === undefined || (await blobs.size(row.lock)) === undefined) return undefined
-  return await readJson<T>(blobs, row.lock)
+  return row && (await readJsonIfThere<T>(blobs, row.lock))
 }
 
 /** Keeps what was found out, as JSON, for a domain and those below it. The first that is kept by a key stays. */

@@ -1,5 +1,5 @@
 import type { Blobs } from '../../blobs/blobs.ts'
-import { readJson } from '../../blobs/read-json.ts'
+import { readJson, readJsonIfThere } from '../../blobs/read-json.ts'
 import type { Database } from '../../database/database.ts'
 import { useImage } from '../../database/image-uses.ts'
 import { findImage, latestImage, saveImage } from '../../database/known.ts'
@@ -58,8 +58,7 @@ export class ImageStore {
   async kin(order: ImageOrder, locked: Locked): Promise<Lock | undefined> {
     const { kin, branch } = originOf(order, locked)
     const row = await latestImage(this.#database.state, readable(order.domain), { kin, branch })
-    if (row === undefined || (await this.#blobs.size(row.lock)) === undefined) return undefined
-    return await readJson<Lock>(this.#blobs, row.lock)
+    return row && (await readJsonIfThere<Lock>(this.#blobs, row.lock))
   }
 
   /** Puts an image, whose blobs are stored, into the registry of its domain. Gives what nodes pull it by. */
