@@ -1,5 +1,6 @@
-import { constants, crc32, deflateRawSync } from 'node:zlib'
+import { crc32, deflateRawSync } from 'node:zlib'
 import { TAR_END, tarPadding } from '../../common/tar.ts'
+import { deflateHeader } from './header-deflate.ts'
 
 /**
  * How every member begins (RFC 1952): deflate, no name, no time, unknown system. What is known of the compressor is
@@ -23,13 +24,9 @@ export function gzipMember(bytes: Uint8Array, level = 6): Buffer {
   return Buffer.concat([GZIP_HEADER, deflateRawSync(bytes, { level }), gzipTrailer(crc32(bytes), bytes.length)])
 }
 
-/** For a tar header, in which there is almost nothing: what zlib allocates for it takes longer than the work. */
-const HEADER = { level: constants.Z_BEST_SPEED, windowBits: 10, memLevel: 2, chunkSize: 1024 }
-
 /** A tar header as a member. There is one before every file. */
 export function headerMember(header: Uint8Array): Buffer {
-  const deflated = deflateRawSync(header, HEADER)
-  return Buffer.concat([GZIP_HEADER, deflated, gzipTrailer(crc32(header), header.length)])
+  return Buffer.concat([GZIP_HEADER, deflateHeader(header), gzipTrailer(crc32(header), header.length)])
 }
 
 /** Bytes as deflate blocks that are not compressed. */
