@@ -12,6 +12,12 @@ export interface BlobInfo {
   size: number
 }
 
+/** Bytes of a blob, from `start` up to but not including `end`. */
+export interface ByteRange {
+  start: number
+  end: number
+}
+
 /** What a caller knows of the bytes before they arrive; any difference refuses the blob. */
 export interface BlobExpectation {
   digest?: Digest
@@ -24,10 +30,15 @@ export interface Blobs {
   /** The blob's size in bytes, or undefined where it is not stored. */
   size(digest: Digest): Promise<number | undefined>
   /**
-   * Reads a blob, or the bytes from `start` up to but not including `end`.
+   * Reads a blob, or a part of it.
    * @throws {BlobMissing} when it is not stored
    */
-  open(digest: Digest, range?: { start: number; end: number }): Promise<Readable>
+  open(digest: Digest, range?: ByteRange): Promise<Readable>
+  /**
+   * Reads parts of a blob one after the other, which is opened once for all of them.
+   * @throws {BlobMissing} when it is not stored
+   */
+  parts(digest: Digest, ranges: Iterable<ByteRange>): AsyncIterable<Buffer>
   /**
    * Stores a stream. Visible under its digest only when all of it arrived and matched; durable when the promise resolves.
    * @throws {BlobRefused} when the bytes are not what was expected

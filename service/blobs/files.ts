@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, open, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import {
@@ -9,6 +9,7 @@ import {
   BlobRefused,
   type Blobs,
   BlobsFull,
+  type ByteRange,
   type Digest,
   digestOf,
   isDigest,
@@ -16,7 +17,7 @@ import {
 import { syncFolder, TempFiles } from './temp-files.ts'
 
 /** Bytes that are read at a time: the default is a quarter, and each costs a way through the thread pool. */
-const READ = { highWaterMark: 256 * 1024 }
+const READ = 256 * 1024
 
 /**
  * Blobs as files of a folder, `sha256/ab/<hex>`. What a crash left unfinished is removed first; other processes may
@@ -50,19 +51,37 @@ class FileBlobs implements Blobs {
     }
   }
 
-  async open(digest: Digest, range?: { start: number; end: number }): Promise<Readable> {
-    const file = await open(this.#path(digest)).catch((error: unknown) => {
+  async open(digest: Digest, range?: ByteRange): Promise<Readable> {
+    const file = await this.#file(digest)
+    if (range === undefined) return file.createReadStream({ highWaterMark: READ })
+    const { size } = await file.stat()
+    if (range.start < range.end && isWithin(range, size)) {
+      return file.createReadStream({ highWaterMark: READ, start: range.start, end: range.end - 1 })
+    }
+    await file.close()
+    if (!isWithin(range, size)) throw outside(range, digest, size)
+    return Readable.from([])
+  }
+
+  async *parts(digest: Digest, ranges: Iterable<ByteRange>): AsyncGenerator<Buffer, void, undefined> {
+    await using file = await this.#file(digest)
+    const { size } = await file.stat()
+    for (const range of ranges) {
+      if (!isWithin(range, size)) throw outside(range, digest, size)
+      for (let at = range.start; at < range.end; ) {
+        const room = Buffer.allocUnsafe(Math.min(READ, range.end - at))
+        const { bytesRead } = await file.read(room, { position: at })
+        if (bytesRead === 0) throw outside(range, digest, at)
+        yield room.subarray(0, bytesRead)
+        at += bytesRead
+      }
+    }
+  }
+
+  async #file(digest: Digest): Promise<FileHandle> {
+    return await open(this.#path(digest)).catch((error: unknown) => {
       throw codeOf(error) === 'ENOENT' ? new BlobMissing(digest) : error
     })
-    if (range === undefined) return file.createReadStream(READ)
-    const { size } = await file.stat()
-    if (range.start < 0 || range.start > range.end || range.end > size) {
-      await file.close()
-      throw new RangeError(`bytes ${range.start} to ${range.end} of ${digest}, which has ${size}`)
-    }
-    if (range.start < range.end) return file.createReadStream({ ...READ, start: range.start, end: range.end - 1 })
-    await file.close()
-    return Readable.from([])
   }
 
   async put(source: AsyncIterable<Uint8Array> | Uint8Array, expected: BlobExpectation = {}): Promise<BlobInfo> {
@@ -101,6 +120,14 @@ class FileBlobs implements Blobs {
     const hex = digest.slice('sha256:'.length)
     return join(this.#folder, 'sha256', hex.slice(0, 2), hex)
   }
+}
+
+function isWithin({ start, end }: ByteRange, size: number): boolean {
+  return 0 <= start && start <= end && end <= size
+}
+
+function outside({ start, end }: ByteRange, digest: Digest, size: number): RangeError {
+  return new RangeError(`bytes ${start} to ${end} of ${digest}, which has ${size}`)
 }
 
 function checkSize(size: number, { maxBytes = Number.POSITIVE_INFINITY }: BlobExpectation): void {

@@ -1,4 +1,4 @@
-import type { Blobs } from '../blobs/blobs.ts'
+import type { Blobs, ByteRange } from '../blobs/blobs.ts'
 import type { FragmentEntry } from '../image/fragment.ts'
 import { isCompiled } from '../image/pycache.ts'
 import type { BuilderContext } from './context.ts'
@@ -106,16 +106,14 @@ async function send(
     )
     const size = entries.reduce((sum, { start, end }) => sum + end - start, 0)
     if (!(await step.write(`${JSON.stringify({ key, size })}\n`))) return false
-    for (const range of joined(entries)) {
-      for await (const chunk of await blobs.open(files.digest, range)) await step.write(chunk as Buffer)
-    }
+    for await (const chunk of blobs.parts(files.digest, joined(entries))) await step.write(chunk)
   }
   return await step.write(`${JSON.stringify({ end: true })}\n`)
 }
 
 /** Ranges of bytes, those that touch made one. */
-function joined(entries: FragmentEntry[]): { start: number; end: number }[] {
-  const ranges: { start: number; end: number }[] = []
+function joined(entries: FragmentEntry[]): ByteRange[] {
+  const ranges: ByteRange[] = []
   for (const { start, end } of entries) {
     const last = ranges.at(-1)
     if (last?.end === start) last.end = end

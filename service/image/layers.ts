@@ -72,12 +72,10 @@ async function* layerBytes(layer: NewLayer, blobs: Blobs, signal?: AbortSignal):
   )
   let copied = 0
   for (const { fragment, runs } of layer.parts) {
-    for (const run of runs) {
-      for await (const chunk of await blobs.open(fragment.digest, run)) {
-        signal?.throwIfAborted()
-        copied += chunk.length
-        yield chunk
-      }
+    for await (const chunk of blobs.parts(fragment.digest, runs)) {
+      signal?.throwIfAborted()
+      copied += chunk.length
+      yield chunk
     }
   }
   if (copied !== layer.bytes) throw new LayerBroken(`${layer.title}: ${copied} bytes where ${layer.bytes} should be`)

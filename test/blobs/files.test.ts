@@ -55,6 +55,13 @@ test('bytes come back as they were put, however they were cut', async (t) => {
       assert.ok((await buffer(await blobs.open(stored.digest))).equals(bytes))
       const [start, end] = [Math.floor(length / 3), Math.ceil(length / 2)]
       assert.ok((await buffer(await blobs.open(stored.digest, { start, end }))).equals(bytes.subarray(start, end)))
+      const parts = Readable.from(
+        blobs.parts(stored.digest, [
+          { start, end },
+          { start: 0, end: start },
+        ]),
+      )
+      assert.ok((await buffer(parts)).equals(Buffer.concat([bytes.subarray(start, end), bytes.subarray(0, start)])))
     }),
     { numRuns: 25 },
   )
@@ -71,8 +78,10 @@ test('ranges are exact; an empty one is empty, one beyond the end is refused', a
     [0, 11],
     [5, 4],
     [-1, 3],
-  ] as const)
+  ] as const) {
     await assert.rejects(read(start, end), RangeError)
+    await assert.rejects(blobs.parts(digest, [{ start, end }])[Symbol.asyncIterator]().next(), RangeError)
+  }
 })
 
 test('what is not what was announced is refused and leaves nothing', async (t) => {

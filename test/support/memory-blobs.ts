@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { type BlobInfo, BlobMissing, type Blobs, type Digest } from '../../service/blobs/blobs.ts'
+import { type BlobInfo, BlobMissing, type Blobs, type ByteRange, type Digest } from '../../service/blobs/blobs.ts'
 
 /** Blobs in memory, for properties that make thousands of them: files are synced to the disk one by one. */
 export class MemoryBlobs implements Blobs {
@@ -11,10 +11,14 @@ export class MemoryBlobs implements Blobs {
     return this.stored.get(digest)?.length
   }
 
-  async open(digest: Digest, range?: { start: number; end: number }): Promise<Readable> {
+  async open(digest: Digest, range?: ByteRange): Promise<Readable> {
     const bytes = this.stored.get(digest)
     if (!bytes) throw new BlobMissing(digest)
     return Readable.from([bytes.subarray(range?.start, range?.end)])
+  }
+
+  async *parts(digest: Digest, ranges: Iterable<ByteRange>): AsyncGenerator<Buffer> {
+    for (const range of ranges) yield await buffer(await this.open(digest, range))
   }
 
   async put(source: AsyncIterable<Uint8Array> | Uint8Array): Promise<BlobInfo> {
