@@ -5,7 +5,7 @@ import { type Answer, BrokenOff } from './answer.ts'
 import { type Download, FetchFailed, FetchRefused } from './errors.ts'
 
 /** What arrives comes in pieces of a few kB: they are written in larger ones, as each costs a system call. */
-const GATHER = 256 * 1024
+const GATHER = 1024 * 1024
 
 /** A file that arrives in one piece or several, hashed on the way. */
 export class Transfer {

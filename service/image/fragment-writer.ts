@@ -29,7 +29,7 @@ export interface FragmentFile {
 }
 
 /** Bytes in a piece of output: large enough to be handed on cheaply, small enough that memory stays flat. */
-const PIECE = 256 * 1024
+const PIECE = 1024 * 1024
 
 /**
  * Writes gzip members of files and keeps account of where each is. First come the folders of all of them and last the

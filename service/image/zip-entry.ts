@@ -8,7 +8,8 @@ import { ZipRefused } from './zip-refused.ts'
 
 /** Up to here an entry is inflated by one call in memory, which for small ones is many times faster than a stream. */
 const SMALL = { compressed: 2 ** 18, size: 2 ** 20 }
-const PIECE = 256 * 1024
+/** Bytes of others that are read, and inflated, at a time: each time costs a way through the thread pool. */
+const PIECE = 1024 * 1024
 
 /**
  * An entry's bytes as a deflate stream: copied, or in stored blocks where the zip does not compress it. What they
