@@ -11,6 +11,8 @@ const MOST_FRESH_LAYERS = 40
 /** Compressed bytes below which artifacts share layers in a delta; byte code in a fresh layout of too many layers too. */
 export const SMALL = 1_000_000
 const BUCKETS = 3
+/** Virtual environments have it, most often in one version: as the lowest layer it is on nodes already. */
+const EVERYWHERE = 'pip'
 
 type Weighted = Pick<PlannedArtifact, 'name' | 'weight'>
 
@@ -23,29 +25,38 @@ export function heaviestFirst(a: Weighted, b: Weighted): number {
 }
 
 /** Whether the files of an artifact are a layer at the beginning, which can be brought to nodes before byte code is made. */
-export function isHeavy({ weight }: Weighted): boolean {
-  return weight >= HEAVY
+export function isHeavy({ name, weight }: Weighted): boolean {
+  return weight >= HEAVY && !isEverywhere({ name })
+}
+
+/** Whether all of an artifact is a layer below all others. */
+export function isEverywhere({ name }: Pick<Weighted, 'name'>): boolean {
+  return name === EVERYWHERE
 }
 
 /**
- * The files of heavy artifacts, then their byte code and one layer each of the others, the heaviest first, and small
- * ones last; each visible path is in one of them, or in several with the same content, so their order decides nothing.
- * Where that makes too many layers, those that are not large share buckets chosen by their names: a new one changes one
+ * What is everywhere, the files of heavy artifacts, then their byte code and one layer each of the others, the heaviest
+ * first, and small ones last; each visible path is in one of them, or in several with the same content, so their order
+ * decides nothing. Where that makes too many layers, those that are not large share buckets chosen by their names: a new one changes one
  * bucket only.
  * @param below layers beneath: the base's and the skeleton
  */
 export function freshLayers(artifacts: PlannedArtifact[], tree: EnvironmentTree, below: number): NewLayer[] {
   const ordered = artifacts.toSorted(heaviestFirst)
+  const whole = (artifact: PlannedArtifact) => measured(artifact, fragmentsOf(artifact), tree)
   const heavy = ordered.filter(isHeavy)
-  const files = heavy.map((artifact) => measured(artifact, [artifact.files], tree)).filter(({ bytes }) => bytes > 0)
+  const lowest = [
+    ...ordered.filter(isEverywhere).map(whole),
+    ...heavy.map((artifact) => measured(artifact, [artifact.files], tree)),
+  ].filter(({ bytes }) => bytes > 0)
   const pieces = largeFirst([
     ...heavy.map((artifact) => ({ ...measured(artifact, fragmentsOf(artifact).slice(1), tree), isCode: true })),
-    ...ordered.filter((artifact) => !isHeavy(artifact)).map((each) => measured(each, fragmentsOf(each), tree)),
+    ...ordered.filter((artifact) => !isHeavy(artifact) && !isEverywhere(artifact)).map(whole),
   ])
   let groups = pieces.map((piece) => [piece])
-  const tooMany = () => below + files.length + groups.length > MOST_FRESH_LAYERS && groups.length > BUCKETS
+  const tooMany = () => below + lowest.length + groups.length > MOST_FRESH_LAYERS && groups.length > BUCKETS
   for (let small = SMALL; tooMany(); small *= 2) groups = inBuckets(pieces, small)
-  return [...files.map((piece) => [piece]), ...groups].map((group) =>
+  return [...lowest.map((piece) => [piece]), ...groups].map((group) =>
     fragmentsLayer(
       group.map(({ title }) => title).join(', '),
       group.flatMap(({ fragments }) => fragments),

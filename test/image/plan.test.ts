@@ -51,6 +51,18 @@ test('the files of heavy artifacts come first, without their byte code', async (
   deepEqual(keys(plan).slice(0, 3), keys(early))
 })
 
+test('pip comes first, with its byte code: it is the same in nearly all environments', async () => {
+  const artifacts = await stored(
+    { ...madeModule('a'), weight: 9e6 },
+    { ...madeModule('pip'), weight: 1e6 },
+    madeModule('z'),
+  )
+  const plan = planFresh(request(artifacts))
+  deepEqual(titles(plan), ['an empty environment', 'pip 1', 'a 1', 'a 1 byte code', 'z 1'])
+  const other = planFresh(request(artifacts.slice(1)))
+  deepEqual(keys(plan).slice(0, 2), keys(other).slice(0, 2))
+})
+
 test('an artifact has the same layer in every environment, also where another repeats one of its files', async () => {
   const a = madeModule('a', '1', '')
   const ns = { name: 'ns', version: '1', files: [{ path: `${SITE}/a/__init__.py`, content: '' }] }
