@@ -10,7 +10,7 @@ import { identityOf, isGlobal, type Made, type MakeOrder, type MakeParts, minorV
 import { wheelOf } from './wheel-of.ts'
 
 /** Heavy artifacts whose bytes may be under way at once: few, so that the first of them are soon there as a whole. */
-const HEAVY_AT_ONCE = 3
+const HEAVY_AT_ONCE = 2
 /** Others beside them. */
 const OTHERS_AT_ONCE = 4
 

@@ -45,8 +45,11 @@ export async function pullToNode(
   await journal.stage(
     'pull',
     async () => {
-      await early?.end()
-      return (await bring(reference, { isNew, signal, onProgress })) || early !== undefined
+      // What is still under way of it is part of the image: engines take up such layers where they are.
+      const ended = early?.end()
+      const brought = await bring(reference, { isNew, signal, onProgress })
+      await ended
+      return brought || early !== undefined
     },
     (pulled) => ({ detail: pulled ? 'brought to the node' : 'was on the node' }),
   )

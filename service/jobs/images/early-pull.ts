@@ -1,5 +1,5 @@
 import type { PlannedArtifact } from '../../image/fragment.ts'
-import { heaviestFirst, isHeavy, SMALL } from '../../image/plan-fresh.ts'
+import { heaviestFirst, isEverywhere, isHeavy, SMALL } from '../../image/plan-fresh.ts'
 
 /** Compressed bytes that make a first pull worth it. */
 const FIRST_BYTES = 40e6
@@ -8,17 +8,21 @@ const FIRST_BYTES = 40e6
  * waiting for its disk, which costs nothing while byte code is being made, and all of its time at the end.
  */
 const STEP_BYTES = 8e6
+/** While an engine unpacks the layers of one pull, those that another adds are on their way. */
+const AT_ONCE = 2
 
 /** Brings an image of some artifacts. Gives its reference on the node. */
 export type PullFirst = (artifacts: PlannedArtifact[]) => Promise<string>
 
 /**
  * Brings the first layers of a large image to the node while its last artifacts are being made. A fresh layout begins
- * with the files of heavy artifacts, and goes on with their byte code; engines know layers by what is below them: the
- * image of the first ones leaves just the layers that the whole one begins with. One pull at a time; none is needed for
- * the result.
+ * with what is everywhere and the files of heavy artifacts, and goes on with their byte code; engines know layers by
+ * what is below them: the image of the first ones leaves just the layers that the whole one begins with. None of these
+ * pulls is needed for the result.
  */
 export class EarlyPull {
+  readonly #everywhere: string[]
+  /** Of heavy ones. */
   readonly #names: string[]
   readonly #pullFirst: PullFirst
   readonly #failed: (error: unknown) => void
@@ -28,13 +32,14 @@ export class EarlyPull {
   readonly #whole = new Map<string, PlannedArtifact>()
   #pulled = 0
   #isWorth = false
-  #pulling: Promise<void> | undefined
+  readonly #pulling = new Set<Promise<void>>()
 
   /**
    * @param all artifacts of the image
    * @param failed is told of a pull that went wrong; the whole image is pulled in any case
    */
   constructor(all: Pick<PlannedArtifact, 'name' | 'weight'>[], pullFirst: PullFirst, failed: (error: unknown) => void) {
+    this.#everywhere = all.filter(isEverywhere).map(({ name }) => name)
     this.#names = all
       .filter(isHeavy)
       .toSorted(heaviestFirst)
@@ -59,38 +64,41 @@ export class EarlyPull {
     this.#pull()
   }
 
-  /** Starts no more, and waits for the one under way. */
+  /** Starts no more, and waits for those under way. */
   async end(): Promise<void> {
     this.#pulled = Number.POSITIVE_INFINITY
-    await this.#pulling
+    await Promise.all(this.#pulling)
   }
 
   /** What is there of the beginning of the layout without a gap. */
   #first(): PlannedArtifact[] {
+    const lowest = leading(this.#everywhere, this.#whole)
+    if (lowest.length < this.#everywhere.length) return []
     const files = leading(this.#names, this.#files)
-    if (files.length < this.#names.length) return files
+    if (files.length < this.#names.length) return [...lowest, ...files]
     const whole = leading(this.#names, this.#whole).map((artifact, index) => {
       const isLayer = (artifact.bytecode?.size ?? 0) >= SMALL
       return isLayer ? artifact : (files[index] as PlannedArtifact)
     })
-    return [...whole, ...files.slice(whole.length)]
+    return [...lowest, ...whole, ...files.slice(whole.length)]
   }
 
   #pull(): void {
-    if (this.#pulling !== undefined || !this.#isWorth) return
+    if (this.#pulling.size >= AT_ONCE || !this.#isWorth) return
     const first = this.#first()
     const bytes = first.reduce((sum, { files, bytecode }) => sum + files.size + (bytecode?.size ?? 0), 0)
     const isLast = this.#names.every((name) => this.#whole.has(name))
     const worth = this.#pulled === 0 ? FIRST_BYTES : isLast ? 1 : STEP_BYTES
     if (bytes - this.#pulled < worth) return
     this.#pulled = bytes
-    this.#pulling = this.#pullFirst(first)
+    const pulling = this.#pullFirst(first)
       .then((reference) => void this.references.push(reference))
       .catch(this.#failed)
       .finally(() => {
-        this.#pulling = undefined
+        this.#pulling.delete(pulling)
         this.#pull()
       })
+    this.#pulling.add(pulling)
   }
 }
 

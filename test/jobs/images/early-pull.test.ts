@@ -16,7 +16,7 @@ function artifact(name: string, size: number): PlannedArtifact {
 const heavy = (name: string, weight: number) => ({ name, weight })
 const unexpected = (error: unknown) => assert.fail(String(error))
 
-test('brings the heaviest files that are there without a gap, one pull at a time, and nothing after its end', async () => {
+test('brings the heaviest files that are there without a gap, two pulls at a time, and nothing after its end', async () => {
   const pulls: string[][] = []
   const gates: PromiseWithResolvers<string>[] = []
   const early = new EarlyPull(
@@ -30,22 +30,26 @@ test('brings the heaviest files that are there without a gap, one pull at a time
     unexpected,
   )
   early.add(artifact('b', 50e6), true)
-  early.add(artifact('c', 50e6), true)
   assert.deepEqual(pulls, [], 'a is missing')
   early.add(artifact('a', 1e6), true)
-  assert.deepEqual(pulls, [['a', 'b', 'c']])
+  early.add(artifact('c', 50e6), true)
+  assert.deepEqual(pulls, [
+    ['a', 'b'],
+    ['a', 'b', 'c'],
+  ])
   early.add(artifact('z', 1e6), true)
   early.add(artifact('d', 90e6), true)
-  assert.equal(pulls.length, 1, 'one is under way')
+  assert.equal(pulls.length, 2, 'two are under way')
   gates[0]?.resolve('one')
   await new Promise(setImmediate)
-  assert.deepEqual(pulls[1], ['a', 'b', 'c', 'd'])
+  assert.deepEqual(pulls[2], ['a', 'b', 'c', 'd'])
   early.add(artifact('e', 39e6), true)
   const end = early.end()
+  gates[2]?.resolve('three')
   gates[1]?.resolve('two')
   await end
-  assert.equal(pulls.length, 2, 'too little was added, and it is over')
-  assert.deepEqual(early.references, ['one', 'two'])
+  assert.equal(pulls.length, 3, 'it is over')
+  assert.deepEqual(early.references.toSorted(), ['one', 'three', 'two'])
 })
 
 test('brings byte code too as it comes, in the same order; what is small of it is left for the end', async () => {
@@ -74,6 +78,25 @@ test('brings byte code too as it comes, in the same order; what is small of it i
   assert.deepEqual(pulls[2], ['a+', 'b', 'c+'])
   await early.end()
   assert.equal(pulls.length, 3)
+})
+
+test('what is everywhere comes before all others, as a whole', async () => {
+  const pulls: string[][] = []
+  const early = new EarlyPull(
+    [heavy('a', 191e6), heavy('pip', 2e6)],
+    async (first) => {
+      pulls.push(first.map(({ name, bytecode }) => (bytecode ? `${name}+` : name)))
+      return 'one'
+    },
+    unexpected,
+  )
+  const pip = artifact('pip', 2e6)
+  early.add(artifact('a', 50e6), true)
+  early.add(pip, true)
+  assert.deepEqual(pulls, [], 'its byte code is missing')
+  early.addWhole({ ...pip, bytecode: artifact('pip', 1e6).files })
+  assert.deepEqual(pulls, [['pip+', 'a']])
+  await early.end()
 })
 
 test('small images are left to the one pull at the end', () => {
