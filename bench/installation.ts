@@ -13,6 +13,7 @@ import type { Commit } from '../quickstart/sample.ts'
 import { type ServiceProcess, startService } from '../quickstart/service.ts'
 import { WARM_UP } from './environment.ts'
 import { Repository } from './repository.ts'
+import { settle } from './settle.ts'
 
 const BASE = 'python:3.11-slim-bookworm'
 
@@ -105,6 +106,7 @@ export class Installation {
   /** Takes from the engine all images that came from the service since its first environment. */
   async forgetImages(): Promise<void> {
     await removeImages(`${this.#host}/`, this.#warmUp)
+    await settle()
   }
 
   async stop(): Promise<void> {

@@ -8,6 +8,7 @@ import { localBase, removeImages } from '../machine/local-base.ts'
 import { ensurePackages, findProgram } from '../machine/packages.ts'
 import { endProcess } from '../machine/process.ts'
 import type { Recipe } from './recipes.ts'
+import { settle } from './settle.ts'
 
 /** Files of a build's context, by their names. */
 export type ContextFiles = Record<string, string | Uint8Array>
@@ -68,6 +69,7 @@ export class DockerPeer {
     const build = await timed(['build', '--quiet', '--no-cache', '--force-rm', '--tag', image, context])
     const push = await timed(['push', '--quiet', image])
     await removeImages(`${this.#host}/`)
+    await settle()
     const pull = await timed(['pull', '--quiet', image])
     return { build, push, pull, total: build + push + pull }
   }
