@@ -37,8 +37,8 @@ export function isEverywhere({ name }: Pick<Weighted, 'name'>): boolean {
 /**
  * What is everywhere, the files of heavy artifacts, then their byte code and one layer each of the others, the heaviest
  * first, and small ones last; each visible path is in one of them, or in several with the same content, so their order
- * decides nothing. Where that makes too many layers, those that are not large share buckets chosen by their names: a new one changes one
- * bucket only.
+ * decides nothing. Where that makes too many layers, those that are not large share buckets chosen by their names: a new
+ * one changes one bucket only.
  * @param below layers beneath: the base's and the skeleton
  */
 export function freshLayers(artifacts: PlannedArtifact[], tree: EnvironmentTree, below: number): NewLayer[] {
