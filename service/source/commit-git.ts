@@ -68,7 +68,11 @@ export class CommitGit implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const { child } = this.#fetch
+    // What is aborted is told of before its process is gone.
+    const gone = child.pid !== undefined && runs(this.#fetch) && new Promise((resolve) => child.once('exit', resolve))
+    await this.#objects[Symbol.asyncDispose]()
     this.#halt.abort()
-    await Promise.all([this.#fetch.ended.catch(() => {}), this.#objects[Symbol.asyncDispose]()])
+    await gone
   }
 }
