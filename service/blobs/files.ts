@@ -55,9 +55,8 @@ class FileBlobs implements Blobs {
     const file = await this.#file(digest)
     if (range === undefined) return file.createReadStream({ highWaterMark: READ })
     const { size } = await file.stat()
-    if (range.start < range.end && isWithin(range, size)) {
-      return file.createReadStream({ highWaterMark: READ, start: range.start, end: range.end - 1 })
-    }
+    const { start, end } = range
+    if (isWithin(range, size) && start < end) return file.createReadStream({ highWaterMark: READ, start, end: end - 1 })
     await file.close()
     if (!isWithin(range, size)) throw outside(range, digest, size)
     return Readable.from([])

@@ -1,5 +1,5 @@
-import type { Blobs, ByteRange } from '../blobs/blobs.ts'
-import type { FragmentEntry } from '../image/fragment.ts'
+import type { Blobs } from '../blobs/blobs.ts'
+import { addRun, type Part } from '../image/layer-plan.ts'
 import { isCompiled } from '../image/pycache.ts'
 import type { BuilderContext } from './context.ts'
 import { type KeepOptions, type KeptStep, type KeptStepOptions, KeptSteps, openKept } from './kept-steps.ts'
@@ -106,18 +106,9 @@ async function send(
     )
     const size = entries.reduce((sum, { start, end }) => sum + end - start, 0)
     if (!(await step.write(`${JSON.stringify({ key, size })}\n`))) return false
-    for await (const chunk of blobs.parts(files.digest, joined(entries))) await step.write(chunk)
+    const sent: Part = { fragment: files, runs: [] }
+    for (const entry of entries) addRun(sent, entry)
+    for await (const chunk of blobs.parts(files.digest, sent.runs)) await step.write(chunk)
   }
   return await step.write(`${JSON.stringify({ end: true })}\n`)
-}
-
-/** Ranges of bytes, those that touch made one. */
-function joined(entries: FragmentEntry[]): ByteRange[] {
-  const ranges: ByteRange[] = []
-  for (const { start, end } of entries) {
-    const last = ranges.at(-1)
-    if (last?.end === start) last.end = end
-    else ranges.push({ start, end })
-  }
-  return ranges
 }

@@ -1,7 +1,7 @@
 import { pipeline, type Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { createGunzip } from 'node:zlib'
-import type { Blobs, Digest } from '../blobs/blobs.ts'
+import type { Blobs, ByteRange, Digest } from '../blobs/blobs.ts'
 import type { Database } from '../database/database.ts'
 import { findManifest, listTags, putManifest, putTag } from '../database/registry.ts'
 import { listedBy } from './manifest.ts'
@@ -21,7 +21,7 @@ export interface ServedBlob {
   size: number
   /** Whether a part of it can be asked for; what is inflated on the way comes as a whole. */
   ranges: boolean
-  open(range?: { start: number; end: number }): Promise<Readable>
+  open(range?: ByteRange): Promise<Readable>
 }
 
 /** The service's own registry: manifests and tags are rows, bytes are blobs. Nodes pull from it by `/v2`. */
